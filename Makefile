@@ -1,0 +1,72 @@
+# The course's commands. They need make and Python 3.11 to 3.13, nothing else; paths are relative, so that the course
+# may lie in a folder with spaces or letters of any language in its name.
+
+.DEFAULT_GOAL := help
+.PHONY: help venv lab test lint unit nbval run notebooks exercises bench clean
+
+PY := .venv/bin/python
+NBVAL := --nbval --nbval-current-env --nbval-sanitize-with tests/nbval_sanitize.cfg --nbval-cell-timeout=300
+
+help:
+	@echo "make lab        set up .venv if need be and open the course in JupyterLab"
+	@echo "make test       set up .venv if need be; lint, unit tests, and every notebook run and compared"
+	@echo "make run        execute the course here and leave pages to read in build/"
+	@echo "make notebooks  execute the committed notebooks in place"
+	@echo "make exercises  write the students' exercises from the solutions"
+	@echo "make bench      measure and print the tables of benchmarks/"
+	@echo "make lint       check style and spelling"
+	@echo "make clean      remove .venv, build/ and caches"
+
+# A name on PATH may be too old, or a shim with nothing behind it: each is tried. `venv` is no file, so this runs every
+# time; when .venv is good it takes a fraction of a second.
+venv:
+	@for name in python3.12 python3.13 python3.11 python3 python; do \
+	    if "$$name" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' >/dev/null 2>&1; then \
+	        exec "$$name" tools/setup_venv.py; \
+	    fi; \
+	done; \
+	echo "Python 3.11, 3.12 or 3.13 was not found (python3 here: $$(python3 --version 2>/dev/null || echo none)): install one, then run make again." >&2; \
+	exit 1
+
+# Jupyter refuses to run as root unless told; the token stays on, and only this computer can connect.
+lab: venv
+	@echo "If no browser opens, copy the address with 127.0.0.1 and ?token= that appears below into one."
+	@allow=; if [ "$$(id -u)" = 0 ]; then allow=--allow-root; fi; \
+	exec $(PY) -m jupyter lab --ServerApp.ip=127.0.0.1 --ServerApp.root_dir=. $$allow notebooks/00_start_here.ipynb
+
+test: lint unit nbval
+	@echo "All of it passed: style, unit tests, notebooks."
+
+lint: venv
+	@echo "== style and spelling"
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
+	@$(PY) -m codespell_lib
+
+unit: venv
+	@echo "== unit tests and static notebook tests"
+	@$(PY) -m pytest
+
+nbval: venv
+	@echo "== every notebook, run from top to bottom, each output compared with the committed one"
+	@$(PY) -m pytest $(NBVAL) notebooks
+
+run: venv
+	@$(PY) tools/build_notebooks.py --pages build
+
+notebooks: venv
+	@$(PY) tools/build_notebooks.py
+
+exercises: venv
+	@$(PY) tools/make_exercises.py
+
+bench: venv
+	@for script in benchmarks/*.py; do \
+	    [ -f "$$script" ] || { echo "benchmarks/ holds no script."; break; }; \
+	    echo "== $$script"; $(PY) "$$script" || exit 1; \
+	done
+
+clean:
+	rm -rf .venv build .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+	find . -name .ipynb_checkpoints -type d -prune -exec rm -rf {} +

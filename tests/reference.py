@@ -1,0 +1,115 @@
+"""Second opinions for the tests: the targets and the loss as plain loops, one slot at a time, in float64."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+SHARED = ROOT.parent / "shared"
+ORACLE = SHARED / "oracle" / "keras_yolo3_reference.npz"
+ANCHORS = np.array(
+    [[10, 13], [16, 30], [33, 23], [30, 61], [62, 45], [59, 119], [116, 90], [156, 198], [373, 326]], np.float32
+)
+MASKS = {9: [[6, 7, 8], [3, 4, 5], [0, 1, 2]], 6: [[3, 4, 5], [0, 1, 2]]}
+
+needs_oracle = pytest.mark.skipif(not ORACLE.exists(), reason=f"the original's numbers are not here: {ORACLE}")
+
+
+def oracle_case(number):
+    """One case of the original's numbers as a dict; the tiny one uses the original's masks, quirk included."""
+    with np.load(ORACLE) as file:
+        case = {name.split("/")[1]: file[name] for name in file.files if name.startswith(f"case{number}/")}
+    case["heads"] = len(case["anchors"]) // 3
+    case["mask"] = [[3, 4, 5], [1, 2, 3]] if case["heads"] == 2 else None
+    for name in ("output", "y_true", "grad"):
+        case[name] = [case[f"{name}_{head}"] for head in range(case["heads"])]
+    case["num_classes"], case["ignore_thresh"] = int(case["num_classes"]), float(case["ignore_thresh"])
+    return case
+
+
+def iou(a, b):
+    """IoU of two boxes given as x_min, y_min, x_max, y_max."""
+    width = min(a[2], b[2]) - max(a[0], b[0])
+    height = min(a[3], b[3]) - max(a[1], b[1])
+    if width <= 0 or height <= 0:
+        return 0.0
+    shared = width * height
+    return shared / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - shared)
+
+
+def plain_targets(true_boxes, input_shape, anchors, num_classes, masks):
+    y_true = []
+    for head in range(len(masks)):
+        stride = 2 ** (5 - head)
+        y_true.append(
+            np.zeros((len(true_boxes), input_shape[0] // stride, input_shape[1] // stride, 3, 5 + num_classes))
+        )
+    for b, boxes in enumerate(true_boxes):
+        for x0, y0, x1, y1, c in boxes:
+            if (x0, y0, x1, y1) == (0, 0, 0, 0):
+                continue
+            w, h = x1 - x0, y1 - y0
+            shapes = [iou((-w / 2, -h / 2, w / 2, h / 2), (-p / 2, -q / 2, p / 2, q / 2)) for p, q in anchors]
+            best = shapes.index(max(shapes))
+            for head, mask in enumerate(masks):
+                if best in mask:
+                    stride = 2 ** (5 - head)
+                    i = min(math.floor((x0 + x1) / 2 / stride), input_shape[1] // stride - 1)
+                    j = min(math.floor((y0 + y1) / 2 / stride), input_shape[0] // stride - 1)
+                    one_hot = [float(number == c) for number in range(num_classes)]
+                    place = [(x0 + x1) / 2 / input_shape[1], (y0 + y1) / 2 / input_shape[0]]
+                    y_true[head][b, j, i, mask.index(best)] = [
+                        *place,
+                        w / input_shape[1],
+                        h / input_shape[0],
+                        1,
+                        *one_hot,
+                    ]
+    return y_true
+
+
+def sigmoid(x):
+    return 1 / (1 + math.exp(-x))
+
+
+def cross_entropy(target, raw):
+    return max(raw, 0) - raw * target + math.log1p(math.exp(-abs(raw)))
+
+
+def decode(raw, i, j, anchor, grid, input_shape):
+    """A predicted box as fractions of the input, x_min, y_min, x_max, y_max."""
+    x, y = (sigmoid(raw[0]) + i) / grid[1], (sigmoid(raw[1]) + j) / grid[0]
+    w, h = math.exp(raw[2]) * anchor[0] / input_shape[1], math.exp(raw[3]) * anchor[1] / input_shape[0]
+    return x - w / 2, y - h / 2, x + w / 2, y + h / 2
+
+
+def plain_terms(outputs, y_true, anchors, num_classes, ignore_thresh, masks):
+    """The four terms, each (B,): the formula of the module's docstring, read off slot by slot."""
+    batch = len(outputs[0])
+    input_shape = (32 * outputs[0].shape[1], 32 * outputs[0].shape[2])
+    terms = {name: np.zeros(batch) for name in ("xy", "wh", "confidence", "class")}
+    for b in range(batch):
+        for output, target, mask in zip(outputs, y_true, masks, strict=True):
+            rows, columns = output.shape[1:3]
+            raw = output[b].reshape(rows, columns, 3, 5 + num_classes).astype(float)
+            truth = target[b].astype(float)
+            boxes = [(x - w / 2, y - h / 2, x + w / 2, y + h / 2) for x, y, w, h in truth[truth[..., 4] == 1][:, :4]]
+            for j, i, k in np.ndindex(rows, columns, 3):
+                r, t, anchor = raw[j, i, k], truth[j, i, k], anchors[mask[k]]
+                if t[4] == 1:
+                    s = 2 - t[2] * t[3]
+                    terms["xy"][b] += s * (
+                        cross_entropy(t[0] * columns - i, r[0]) + cross_entropy(t[1] * rows - j, r[1])
+                    )
+                    for side in (0, 1):
+                        wanted = math.log(t[2 + side] * input_shape[1 - side] / anchor[side])
+                        terms["wh"][b] += s * 0.5 * (wanted - r[2 + side]) ** 2
+                    terms["confidence"][b] += cross_entropy(1, r[4])
+                    terms["class"][b] += sum(cross_entropy(t[5 + c], r[5 + c]) for c in range(num_classes))
+                else:
+                    predicted = decode(r, i, j, anchor, (rows, columns), input_shape)
+                    if max((iou(predicted, box) for box in boxes), default=0) < ignore_thresh:
+                        terms["confidence"][b] += cross_entropy(0, r[4])
+    return terms

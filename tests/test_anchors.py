@@ -1,0 +1,71 @@
+"""Anchors: their file, their heads, and k-means."""
+
+import numpy as np
+import pytest
+from reference import ANCHORS, MASKS, ROOT, iou
+
+from yolo_helpers.anchors import anchor_iou, default_anchor_mask, get_anchors, grid_shapes, kmeans_anchors
+
+
+@pytest.mark.parametrize("number", [6, 9])
+def test_masks_are_darknets(number):
+    assert default_anchor_mask(number) == MASKS[number]
+
+
+def test_other_numbers_of_anchors_are_said():
+    with pytest.raises(ValueError, match="9 anchors .* or 6 .*, found 5"):
+        default_anchor_mask(5)
+
+
+def test_grids_of_416():
+    assert grid_shapes((416, 416), 3) == [(13, 13), (26, 26), (52, 52)]
+    assert sum(3 * h * w for h, w in grid_shapes((416, 416), 3)) == 10647
+    assert sum(3 * h * w for h, w in grid_shapes((416, 416), 2)) == 2535
+
+
+@pytest.mark.parametrize("shape", [(416, 410), (0, 32), (-32, 32)])
+def test_a_grid_needs_multiples_of_32(shape):
+    with pytest.raises(ValueError, match="multiples of 32"):
+        grid_shapes(shape, 3)
+
+
+def test_the_course_has_the_originals_anchors():
+    np.testing.assert_array_equal(get_anchors(ROOT / "data" / "yolo_anchors.txt"), ANCHORS)
+    assert get_anchors(ROOT / "data" / "tiny_yolo_anchors.txt").shape == (6, 2)
+
+
+@pytest.mark.parametrize("text", ["", "10,13, 16", "10,13, 16,x", "10,13, -16,30", "10,13, nan,30"])
+def test_a_bad_anchors_file_is_named(tmp_path, text):
+    (tmp_path / "mine.txt").write_text(text, encoding="utf-8")
+    with pytest.raises(ValueError, match="mine.txt: anchors are"):
+        get_anchors(tmp_path / "mine.txt")
+
+
+def test_anchor_iou_is_that_of_boxes_on_one_centre():
+    rng = np.random.default_rng(0)
+    sizes = rng.uniform(5, 300, (20, 2))
+    overlap = anchor_iou(sizes, ANCHORS)
+    for (w, h), row in zip(sizes, overlap, strict=True):
+        for (p, q), value in zip(ANCHORS, row, strict=True):
+            assert value == pytest.approx(iou((-w / 2, -h / 2, w / 2, h / 2), (-p / 2, -q / 2, p / 2, q / 2)))
+
+
+def test_kmeans_finds_planted_shapes():
+    rng = np.random.default_rng(1)
+    planted = np.array([[10, 12], [30, 20], [28, 60], [90, 90], [150, 60], [200, 220]], np.float32)
+    sizes = np.repeat(planted, 50, axis=0) * rng.uniform(0.93, 1.07, (300, 2))
+    found = kmeans_anchors(sizes, count=6)
+    assert anchor_iou(planted, found).max(1).min() > 0.95
+    assert (np.diff(found.prod(1)) > 0).all()
+
+
+def test_kmeans_fits_better_than_the_originals_anchors():
+    sizes = np.random.default_rng(2).uniform(20, 60, (200, 2))
+    found = kmeans_anchors(sizes)
+    assert anchor_iou(sizes, found).max(1).mean() > anchor_iou(sizes, ANCHORS).max(1).mean() + 0.05
+    np.testing.assert_array_equal(found, kmeans_anchors(sizes))
+
+
+def test_kmeans_needs_enough_different_sizes():
+    with pytest.raises(ValueError, match="9 anchors need 9 different box sizes, found 2"):
+        kmeans_anchors(np.array([[10, 10], [20, 20], [10, 10]]))

@@ -1,0 +1,122 @@
+"""Anchors: the nine (or six) box shapes that the heads start from, and which head owns which."""
+
+from pathlib import Path
+
+import numpy as np
+
+ANCHORS_PER_HEAD = 3
+STRIDES = (32, 16, 8)  # input pixels a cell covers, coarsest head first
+
+
+def get_anchors(path: str | Path) -> np.ndarray:
+    """Anchors from a text file with all numbers on one line, as in keras-yolo3: `10,13, 16,30, ...`.
+
+    Args:
+        path: the file.
+
+    Returns:
+        (A, 2) float32, width and height in pixels of the network's input.
+
+    Raises:
+        ValueError: if the file does not hold pairs of positive numbers.
+    """
+    text = Path(path).read_text(encoding="utf-8-sig")
+    try:
+        anchors = np.array([float(number) for number in text.replace("\n", ",").split(",") if number.strip()])
+    except ValueError as error:
+        raise ValueError(f"{path}: anchors are numbers with commas between them, like 10,13, 16,30; {error}.") from None
+    if len(anchors) == 0 or len(anchors) % 2 or not (np.isfinite(anchors) & (anchors > 0)).all():
+        raise ValueError(
+            f"{path}: anchors are pairs of positive numbers, width and height in pixels; found {text.strip()!r:.80}."
+        )
+    return anchors.reshape(-1, 2).astype(np.float32)
+
+
+def default_anchor_mask(num_anchors: int) -> list[list[int]]:
+    """Which anchors belong to which head, coarsest head first: the large anchors go to the coarse grid.
+
+    This is darknet's map (`mask=` in yolov3.cfg and yolov3-tiny.cfg), and the only copy in this package.
+
+    Args:
+        num_anchors: 9 for the full network, 6 for the tiny one.
+
+    Returns:
+        [[6, 7, 8], [3, 4, 5], [0, 1, 2]] or [[3, 4, 5], [0, 1, 2]].
+
+    Raises:
+        ValueError: for another number.
+    """
+    if num_anchors not in (6, 9):
+        raise ValueError(f"Expected 9 anchors (three heads) or 6 (two heads), found {num_anchors}.")
+    indices = np.arange(num_anchors).reshape(-1, ANCHORS_PER_HEAD)
+    return indices[::-1].tolist()
+
+
+def grid_shapes(input_shape: tuple[int, int], num_heads: int) -> list[tuple[int, int]]:
+    """Cells of each head's grid, coarsest first.
+
+    Args:
+        input_shape: (height, width) of the network's input in pixels, multiples of 32.
+        num_heads: 3, or 2 for the tiny network.
+
+    Returns:
+        (height, width) in cells for each head.
+
+    Raises:
+        ValueError: if a side is not a multiple of 32.
+    """
+    height, width = (int(side) for side in input_shape)
+    if height % STRIDES[0] or width % STRIDES[0] or height <= 0 or width <= 0:
+        raise ValueError(f"input_shape (height, width) needs multiples of {STRIDES[0]}, found ({height}, {width}).")
+    return [(height // stride, width // stride) for stride in STRIDES[:num_heads]]
+
+
+def anchor_iou(sizes: np.ndarray, anchors: np.ndarray) -> np.ndarray:
+    """IoU of boxes and anchors that are laid on the same centre, so that only the shapes count.
+
+    Args:
+        sizes: (N, 2), width and height of the boxes.
+        anchors: (A, 2), width and height of the anchors, in the same unit.
+
+    Returns:
+        (N, A), from 0 to 1.
+    """
+    sizes, anchors = np.asarray(sizes)[:, None], np.asarray(anchors)[None]
+    intersection = np.minimum(sizes, anchors).prod(-1)
+    return intersection / (sizes.prod(-1) + anchors.prod(-1) - intersection)
+
+
+def kmeans_anchors(sizes: np.ndarray, count: int = 9, seed: int = 0, rounds: int = 100) -> np.ndarray:
+    """Anchors that fit given boxes: k-means with 1 - IoU as the distance (YOLOv2, arXiv:1612.08242, section 2).
+
+    Args:
+        sizes: (N, 2), width and height of the boxes in pixels of the network's input.
+        count: how many anchors.
+        seed: for the choice of the first centres.
+        rounds: most rounds of k-means; it stops earlier when nothing changes.
+
+    Returns:
+        (count, 2) float32, smallest area first.
+
+    Raises:
+        ValueError: if there are fewer different sizes than anchors.
+    """
+    sizes = np.asarray(sizes, np.float32).reshape(-1, 2)
+    different = np.unique(sizes, axis=0)
+    if len(different) < count:
+        raise ValueError(f"{count} anchors need {count} different box sizes, found {len(different)}.")
+    rng = np.random.default_rng(seed)
+    centres = different[[rng.integers(len(different))]]
+    while len(centres) < count:  # each further centre lies far from those chosen (k-means++)
+        distance = 1 - anchor_iou(different, centres).max(1)
+        chosen = rng.choice(len(different), p=distance**2 / (distance**2).sum())
+        centres = np.concatenate([centres, different[[chosen]]])
+    for _ in range(rounds):
+        nearest = anchor_iou(sizes, centres).argmax(1)
+        moved = np.stack(
+            [np.median(sizes[nearest == i], axis=0) if (nearest == i).any() else centres[i] for i in range(count)]
+        )
+        if np.array_equal(moved, centres):
+            break
+        centres = moved
+    return centres[centres.prod(1).argsort()].astype(np.float32)

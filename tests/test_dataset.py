@@ -1,0 +1,172 @@
+"""Batches: what is in them, that boxes stay on their objects, and that the seed alone decides."""
+
+import colorsys
+
+import keras
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from reference import ANCHORS
+
+from yolo_helpers.annotations import Annotation
+from yolo_helpers.boxes import letterbox
+from yolo_helpers.dataset import YoloDataset, mirror, place, random_colour, random_placement
+
+SHAPE = (96, 128)
+
+
+@pytest.fixture
+def annotations(tmp_path):
+    """Seven photographs of different shapes, each with a red block on blue; the box is the block."""
+    made = []
+    shapes = [(96, 128), (50, 70), (200, 90), (96, 131), (301, 400), (64, 64), (97, 97)]
+    for number, (height, width) in enumerate(shapes):
+        rng = np.random.default_rng(number)
+        x, y = int(rng.uniform(0.1, 0.4) * width), int(rng.uniform(0.1, 0.4) * height)
+        box = [x, y, x + width // 3, y + height // 3]
+        pixels = np.full((height, width, 3), (20, 20, 200), np.uint8)
+        pixels[box[1] : box[3], box[0] : box[2]] = (200, 20, 20)
+        Image.fromarray(pixels).save(tmp_path / f"{number}.png")
+        made.append(Annotation(tmp_path / f"{number}.png", np.array([box], np.float32), np.array([number % 2])))
+    return made
+
+
+def dataset(annotations, **settings):
+    return YoloDataset(annotations, SHAPE, ANCHORS, 2, **{"batch_size": 3, **settings})
+
+
+def extent(image):
+    """The red block's box, found by its colour: more red than blue, in whatever hue the two have become."""
+    red = image[..., 0].astype(int) - image[..., 2] > 20
+    columns, rows = np.flatnonzero(red.any(0)), np.flatnonzero(red.any(1))
+    return [columns[0], rows[0], columns[-1] + 1, rows[-1] + 1]
+
+
+def test_a_batch_is_what_the_training_model_takes(annotations):
+    data = dataset(annotations)
+    assert len(data) == 3
+    (image, *y_true), zeros = data[0]
+    assert image.shape == (3, *SHAPE, 3) and image.dtype == np.uint8
+    assert [target.shape for target in y_true] == [(3, 3, 4, 3, 7), (3, 6, 8, 3, 7), (3, 12, 16, 3, 7)]
+    assert zeros.shape == (3, 1) and not zeros.any()
+    assert len(data[2][0][0]) == 1  # the last batch is short
+
+
+@pytest.mark.parametrize("augment", [False, True])
+def test_every_box_stays_on_its_object(annotations, augment):
+    data = dataset(annotations, augment=augment)
+    checked = 0
+    for data.epoch in range(6 if augment else 1):
+        for i in range(len(annotations)):
+            image, boxes = data.sample(i)
+            if len(boxes) and (boxes[:, 2:4] - boxes[:, :2] > 6).all():
+                np.testing.assert_allclose(extent(image), boxes[0, :4], atol=1.0)
+                checked += 1
+    assert checked >= (30 if augment else 7)
+
+
+def test_augmentation_moves_mirrors_and_colours(annotations):
+    data = dataset(annotations, augment=True)
+    images, boxes = [], []
+    for data.epoch in range(8):
+        image, box = data.sample(0)
+        images.append(image)
+        boxes.append(box[0, :4])
+    assert len({image.tobytes() for image in images}) == 8
+    assert np.ptp([(box[2] - box[0]) / (box[3] - box[1]) for box in boxes]) > 0.1
+    assert len(np.unique(np.array(boxes)[:, 0])) == 8
+
+
+class Witness(keras.Model):
+    """Learns nothing and keeps every batch that `fit` hands it."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = []
+
+    def train_step(self, batch):
+        self.seen.append([np.asarray(part) for part in batch[0]])
+        return {"loss": 0.0}
+
+
+def batches_of_fit(data, epochs):
+    model = Witness()
+    model.compile(run_eagerly=True)
+    model.fit(data, epochs=epochs, shuffle=False, verbose=0)
+    return model.seen
+
+
+def test_the_same_seed_gives_the_same_batches_whatever_the_workers(annotations):
+    plain, threads = (
+        batches_of_fit(dataset(annotations, augment=True, seed=5, workers=workers), epochs=2) for workers in (1, 3)
+    )
+    assert len(plain) == len(threads) == 6
+    for one, other in zip(plain, threads, strict=True):
+        for part, same in zip(one, other, strict=True):
+            np.testing.assert_array_equal(part, same)
+    first_epoch, second_epoch = plain[:3], plain[3:]
+    assert not any(np.array_equal(a[0], b[0]) for a in first_epoch for b in second_epoch)
+
+
+def test_validation_photographs_are_never_changed(annotations):
+    data = dataset(annotations, seed=1)
+    first = data[0][0][0]
+    data.on_epoch_end()
+    np.testing.assert_array_equal(first, data[0][0][0])
+    np.testing.assert_array_equal(first, dataset(annotations, seed=2)[0][0][0])
+    assert (first[1, 0, 0] == 128).all() or (first[1, :, 0] == first[1, 0, 0]).all()
+
+
+def test_any_number_of_boxes_is_kept(annotations):
+    # 8 x 10 pixels each on the photograph of the input's own shape: 96 boxes.
+    boxes = np.array([[x, y, x + 7, y + 8] for x in range(0, 128, 16) for y in range(0, 96, 8)], np.float32)
+    many = Annotation(annotations[0].image_path, boxes, np.zeros(len(boxes), int))
+    (_, *y_true), _ = dataset([many, annotations[1]])[0]
+    assert sum(int(target[0, ..., 4].sum()) for target in y_true) == len(boxes) == 96
+
+
+def test_a_photograph_without_objects_and_an_empty_set(annotations):
+    nothing = Annotation(annotations[0].image_path, np.zeros((0, 4), np.float32), np.zeros(0, int))
+    (_, *y_true), _ = dataset([nothing], augment=True)[0]
+    assert not any(target.any() for target in y_true)
+    with pytest.raises(ValueError, match="no annotated photograph"):
+        dataset([])
+
+
+def test_half_a_pixel_is_placed_as_half_a_pixel():
+    # A photograph 3 wide on an input 4 wide: the letterbox begins at 0.5, so the white column's light falls on two.
+    photo = Image.fromarray(np.array([[[0] * 3, [255] * 3, [0] * 3]] * 4, np.uint8))
+    placement = letterbox((4, 3), (4, 4))
+    assert placement.offset == (0.5, 0)
+    np.testing.assert_allclose(np.asarray(place(photo, placement, (4, 4)))[1, 1:3, 0], [128, 128], atol=1)
+
+
+@settings(max_examples=50)
+@given(st.integers(0, 2**32 - 1), st.integers(20, 900), st.integers(20, 900))
+def test_random_placements_keep_the_photograph_in_view(seed, height, width):
+    placement = random_placement(np.random.default_rng(seed), (height, width), SHAPE)
+    x0, y0, x1, y1 = placement.to_input(np.array([[0, 0, width, height]], np.float32))[0]
+    for low, high, side in ((x0, x1, SHAPE[1]), (y0, y1, SHAPE[0])):
+        assert (low > -1 and high < side + 1) or (low < 1 and high > side - 1)
+
+
+def test_mirror_is_its_own_inverse():
+    boxes = np.array([[3.0, 1, 10, 9], [0, 0, 20, 5]])
+    np.testing.assert_array_equal(mirror(mirror(boxes, 20), 20), boxes)
+    np.testing.assert_array_equal(mirror(boxes, 20)[0], [10, 1, 17, 9])
+
+
+def test_colours_stay_within_their_ranges():
+    photo = Image.new("RGB", (1, 1), (150, 90, 60))
+    hue, saturation, value = colorsys.rgb_to_hsv(150 / 255, 90 / 255, 60 / 255)
+    changed = []
+    for seed in range(60):
+        red, green, blue = random_colour(np.random.default_rng(seed), photo).getpixel((0, 0))
+        changed.append(colorsys.rgb_to_hsv(red / 255, green / 255, blue / 255))
+    turned = (np.array(changed)[:, 0] - hue + 0.5) % 1 - 0.5
+    assert np.abs(turned).max() <= 0.1 + 0.02 and np.ptp(turned) > 0.1
+    for column, start in ((1, saturation), (2, value)):
+        ratio = np.array(changed)[:, column] / start
+        assert 1 / 1.5 - 0.04 <= ratio.min() < 0.85 and 1.15 < ratio.max() <= 1.5 + 0.04

@@ -1,0 +1,174 @@
+"""The loss against the original's numbers, against plain loops, and against itself in every way it can be run."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from reference import ANCHORS, MASKS, needs_oracle, oracle_case, plain_terms
+
+from yolo_helpers.loss import TRUE_BOXES_AT_ONCE, YoloLoss, box_iou, identity_loss, yolo_loss, yolo_loss_terms
+from yolo_helpers.targets import preprocess_true_boxes
+
+
+def random_case(seed, input_shape=(64, 96), num_classes=3, batch=2, boxes=4, heads=3):
+    """Outputs and targets where some predictions lie on the truth, so that the ignore mask has work to do."""
+    rng = np.random.default_rng(seed)
+    anchors = ANCHORS[: 3 * heads]
+    sizes = rng.uniform(4, 40, (batch, boxes, 2))
+    centres = rng.uniform(0, 1, (batch, boxes, 2)) * (input_shape[1], input_shape[0])
+    labels = rng.integers(0, num_classes, (batch, boxes, 1))
+    true_boxes = np.concatenate([centres - sizes / 2, centres + sizes / 2, labels], -1).astype(np.float32)
+    y_true = preprocess_true_boxes(true_boxes, input_shape, anchors, num_classes)
+    outputs = []
+    for target, mask in zip(y_true, MASKS[3 * heads], strict=True):
+        raw = rng.normal(0, 1, target.shape).astype(np.float32)
+        # All three anchors of a cell with an object predict that object, so that two of them overlap it unasked.
+        for b, j, i, k in np.argwhere(target[..., 4]):
+            raw[b, j, i, :, 2:4] = np.log(target[b, j, i, k, 2:4] * input_shape[::-1] / anchors[mask])
+        outputs.append(raw.reshape(*raw.shape[:3], -1))
+    return outputs, y_true, anchors, num_classes
+
+
+def loss_and_gradient(outputs, y_true, *arguments, jit_compile=False):
+    @tf.function(jit_compile=jit_compile)
+    def step(outputs):
+        with tf.GradientTape() as tape:
+            tape.watch(outputs)
+            loss = yolo_loss([*outputs, *y_true], *arguments)
+        return loss, tape.gradient(loss, outputs)
+
+    loss, gradients = step([tf.constant(output) for output in outputs])
+    return loss.numpy(), [gradient.numpy() for gradient in gradients]
+
+
+@needs_oracle
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_loss_and_gradient_are_the_originals(number):
+    case = oracle_case(number)
+    arguments = case["anchors"], case["num_classes"], case["ignore_thresh"], case["mask"]
+    loss, gradients = loss_and_gradient(case["output"], case["y_true"], *arguments)
+    assert loss.shape == (len(case["boxes"]), 1)
+    assert loss.mean() == pytest.approx(case["loss"], rel=1e-5)
+    for gradient, expected in zip(gradients, case["grad"], strict=True):
+        np.testing.assert_allclose(gradient / len(loss), expected, rtol=0, atol=1e-5 * np.abs(expected).max())
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    shape=st.sampled_from([(32, 32), (64, 32), (32, 96)]),
+    num_classes=st.integers(1, 5),
+    boxes=st.integers(0, 6),
+    heads=st.sampled_from([2, 3]),
+    ignore_thresh=st.sampled_from([0.3, 0.5, 0.7]),
+)
+def test_terms_are_those_of_a_plain_loop(seed, shape, num_classes, boxes, heads, ignore_thresh):
+    outputs, y_true, anchors, _ = random_case(seed, shape, num_classes, boxes=boxes, heads=heads)
+    terms = yolo_loss_terms([*outputs, *y_true], anchors, num_classes, ignore_thresh)
+    expected = plain_terms(outputs, y_true, anchors, num_classes, ignore_thresh, MASKS[3 * heads])
+    for name, values in expected.items():
+        np.testing.assert_allclose(terms[name], values, rtol=1e-4, atol=1e-3, err_msg=name)
+
+
+def test_the_random_cases_have_ignored_slots():
+    outputs, y_true, anchors, num_classes = random_case(3)
+    spared = yolo_loss_terms([*outputs, *y_true], anchors, num_classes, 0.5)["confidence"]
+    punished = yolo_loss_terms([*outputs, *y_true], anchors, num_classes, 1.1)["confidence"]
+    assert (np.asarray(punished) > np.asarray(spared) + 0.5).all()
+
+
+@pytest.mark.parametrize("boxes", [0, 4, 3 * TRUE_BOXES_AT_ONCE])
+def test_eager_graph_and_xla_agree(boxes):
+    outputs, y_true, *arguments = random_case(5, boxes=boxes)
+    eager = yolo_loss([*outputs, *y_true], *arguments).numpy()
+    graph, graph_gradient = loss_and_gradient(outputs, y_true, *arguments)
+    compiled, compiled_gradient = loss_and_gradient(outputs, y_true, *arguments, jit_compile=True)
+    np.testing.assert_allclose(graph, eager, rtol=1e-5)
+    np.testing.assert_allclose(compiled, eager, rtol=1e-5)
+    for one, other in zip(graph_gradient, compiled_gradient, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-5)
+
+
+def test_more_boxes_than_are_compared_at_once():
+    outputs, y_true, anchors, num_classes = random_case(6, input_shape=(96, 96), batch=1, boxes=150)
+    assert max(int(target[..., 4].sum()) for target in y_true) > TRUE_BOXES_AT_ONCE
+    terms = yolo_loss_terms([*outputs, *y_true], anchors, num_classes)
+    expected = plain_terms(outputs, y_true, anchors, num_classes, 0.5, MASKS[9])
+    assert float(terms["confidence"][0]) == pytest.approx(expected["confidence"][0], rel=1e-4)
+
+
+def test_an_image_does_not_feel_its_batch_mates():
+    outputs, y_true, *arguments = random_case(7, batch=3, boxes=40)
+    y_true = [target.copy() for target in y_true]
+    for target in y_true:
+        target[1] = 0  # an image without objects between two full ones
+    together = yolo_loss([*outputs, *y_true], *arguments).numpy()
+    for b in range(3):
+        alone = yolo_loss([x[b : b + 1] for x in (*outputs, *y_true)], *arguments).numpy()
+        np.testing.assert_allclose(alone[0], together[b], rtol=1e-5)
+
+
+def test_an_image_without_objects_has_a_confidence_term_alone():
+    outputs, y_true, anchors, num_classes = random_case(8, boxes=0)
+    terms = {name: np.asarray(term) for name, term in yolo_loss_terms([*outputs, *y_true], anchors, 3).items()}
+    assert (terms["confidence"] > 0).all()
+    assert not terms["xy"].any() and not terms["wh"].any() and not terms["class"].any()
+
+
+def test_untrained_confidence_costs_ln_2_a_slot():
+    outputs = [np.zeros((1, side, side, 24), np.float32) for side in (13, 26, 52)]
+    y_true = [np.zeros((1, side, side, 3, 8), np.float32) for side in (13, 26, 52)]
+    loss = yolo_loss([*outputs, *y_true], ANCHORS, 3).numpy()
+    assert loss[0, 0] == pytest.approx(10647 * np.log(2), rel=1e-5)
+
+
+def test_wrong_number_of_tensors_is_said():
+    outputs, y_true, *arguments = random_case(9)
+    with pytest.raises(ValueError, match="3 outputs and 3 targets in args, found 5"):
+        yolo_loss([*outputs, *y_true[:2]], *arguments)
+
+
+@settings(deadline=None)
+@given(st.integers(0, 2**32 - 1))
+def test_box_iou_is_that_of_keras(seed):
+    centres = np.random.default_rng(seed).uniform(0.1, 1, (2, 5, 4)).astype(np.float32)
+    one, other = centres[0][:, None], centres[1][None]
+    expected = keras.utils.bounding_boxes.compute_iou(centres[0], centres[1], "center_xywh")
+    np.testing.assert_allclose(box_iou(one, other), expected, atol=1e-5)
+
+
+def test_identity_loss_hands_on_what_it_gets():
+    y_pred = np.array([[3.0], [4.0]])
+    assert identity_loss(np.full((2, 1), np.nan), y_pred) is y_pred
+
+
+def layer_model(outputs, y_true, layer):
+    inputs = [keras.Input(x.shape[1:]) for x in (*outputs, *y_true)]
+    return keras.Model(inputs, layer(inputs))
+
+
+def test_the_layer_is_the_function_and_survives_saving(tmp_path):
+    outputs, y_true, anchors, num_classes = random_case(10)
+    model = layer_model(outputs, y_true, YoloLoss(anchors, num_classes, ignore_thresh=0.6))
+    expected = yolo_loss([*outputs, *y_true], anchors, num_classes, 0.6)
+    np.testing.assert_allclose(model.predict([*outputs, *y_true], verbose=0), expected, rtol=1e-6)
+    model.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras")  # safe mode is on by default
+    np.testing.assert_allclose(again.predict([*outputs, *y_true], verbose=0), expected, rtol=1e-6)
+    assert again.output_names == ["yolo_loss"] and again.output_shape == (None, 1)
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16", "float64"])
+def test_the_layer_computes_in_float32_under_any_policy(policy):
+    outputs, y_true, anchors, num_classes = random_case(11)
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        layer = YoloLoss(anchors, num_classes)
+    finally:
+        keras.config.set_dtype_policy(before)
+    loss = layer([*outputs, *y_true])
+    assert keras.backend.standardize_dtype(loss.dtype) == "float32"
+    np.testing.assert_allclose(loss, yolo_loss([*outputs, *y_true], anchors, num_classes), rtol=1e-6)

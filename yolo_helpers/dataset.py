@@ -1,0 +1,172 @@
+"""The data set: annotations become batches ((image, *y_true), zeros), the form in which the training model is fed."""
+
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+from PIL import Image
+
+from yolo_helpers.annotations import Annotation, open_image
+from yolo_helpers.boxes import Placement, clip_boxes, letterbox
+from yolo_helpers.targets import preprocess_true_boxes
+
+GREY = (128, 128, 128)  # what surrounds a photograph that does not fill the input, as in keras-yolo3
+
+
+class YoloDataset(keras.utils.PyDataset):
+    """Photographs and boxes in batches, for `fit` and `evaluate`.
+
+    A batch is ((image, *y_true), zeros): image (B, h, w, 3) uint8, y_true as `preprocess_true_boxes` returns it, and
+    zeros (B, 1) for a target that the identity loss does not look at. The last batch may be short. What is drawn at
+    random depends on the seed, the epoch and the photograph alone, so any number of workers gives the same batches.
+    Tell `fit` shuffle=False: the data set shuffles photographs itself, and Keras would shuffle the batches unseeded.
+
+    Args:
+        annotations: photographs with their boxes, from `read_annotations`.
+        input_shape: (height, width) of the network's input in pixels, multiples of 32.
+        anchors: (A, 2), width and height in pixels of the input.
+        num_classes: C.
+        batch_size: photographs in a batch.
+        augment: shuffle, and change every photograph at random each time it is used; for training. When False the
+            photographs come in order, letterboxed and unchanged; for validation.
+        seed: for the order and the changes.
+        anchor_mask: the anchors of each head, coarsest first; darknet's when None.
+        **kwargs: workers, use_multiprocessing and max_queue_size of keras.utils.PyDataset.
+
+    Raises:
+        ValueError: if there are no annotations.
+    """
+
+    def __init__(
+        self,
+        annotations: Sequence[Annotation],
+        input_shape: tuple[int, int],
+        anchors: np.ndarray,
+        num_classes: int,
+        batch_size: int = 8,
+        augment: bool = False,
+        seed: int = 0,
+        anchor_mask: list[list[int]] | None = None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        if not annotations:
+            raise ValueError("The data set is empty: there is no annotated photograph in it.")
+        self.annotations = list(annotations)
+        self.input_shape = tuple(int(side) for side in input_shape)
+        self.anchors = np.asarray(anchors, np.float32).reshape(-1, 2)
+        self.num_classes = num_classes
+        self.batch_size = batch_size
+        self.augment = augment
+        self.seed = seed
+        self.anchor_mask = anchor_mask
+        self.epoch = 0
+
+    def __len__(self):
+        return -(-len(self.annotations) // self.batch_size)
+
+    def __getitem__(self, index):
+        images, boxes = zip(*(self.sample(i) for i in self._indices(index)), strict=True)
+        padded = np.zeros((len(boxes), max(map(len, boxes)), 5), np.float32)
+        for row, found in zip(padded, boxes, strict=True):
+            row[: len(found)] = found
+        y_true = preprocess_true_boxes(padded, self.input_shape, self.anchors, self.num_classes, self.anchor_mask)
+        return (np.stack(images), *y_true), np.zeros((len(images), 1), np.float32)
+
+    def on_epoch_end(self):
+        # Keras stops its workers before it calls this, so no batch is made while the epoch changes.
+        self.epoch += 1
+
+    def _indices(self, index):
+        order = np.arange(len(self.annotations))
+        if self.augment:
+            order = np.random.default_rng([self.seed, self.epoch]).permutation(order)
+        return order[index * self.batch_size : (index + 1) * self.batch_size]
+
+    def sample(self, i: int) -> tuple[np.ndarray, np.ndarray]:
+        """Photograph i as the network sees it in the current epoch.
+
+        Returns:
+            The image (h, w, 3) uint8, and its boxes (N, 5): x_min, y_min, x_max, y_max in pixels of the input, class.
+        """
+        annotation = self.annotations[i]
+        image = open_image(annotation.image_path)
+        shape = (image.height, image.width)
+        if not self.augment:
+            placement = letterbox(shape, self.input_shape)
+            pixels, boxes = place(image, placement, self.input_shape), placement.to_input(annotation.boxes)
+        else:
+            rng = np.random.default_rng([self.seed, self.epoch, i])
+            placement = random_placement(rng, shape, self.input_shape)
+            pixels, boxes = place(image, placement, self.input_shape), placement.to_input(annotation.boxes)
+            if rng.random() < 0.5:
+                pixels, boxes = pixels.transpose(Image.Transpose.FLIP_LEFT_RIGHT), mirror(boxes, self.input_shape[1])
+            pixels = random_colour(rng, pixels)
+        boxes = clip_boxes(boxes, self.input_shape)
+        visible = (boxes[:, 2:] - boxes[:, :2] > (1 if self.augment else 0)).all(1)
+        return np.asarray(pixels), np.column_stack([boxes, annotation.classes])[visible].astype(np.float32)
+
+
+def place(image: Image.Image, placement: Placement, input_shape: tuple[int, int]) -> Image.Image:
+    """A photograph drawn on the network's grey input where `placement` says, half pixels included.
+
+    Args:
+        image: the photograph, RGB.
+        placement: its size and place.
+        input_shape: (height, width) of the input in pixels.
+
+    Returns:
+        An RGB picture of that size.
+    """
+    height, width = input_shape
+    resized = image.resize(placement.size[::-1], Image.Resampling.BILINEAR, reducing_gap=2)
+    x, y = placement.offset
+    return resized.transform(
+        (width, height), Image.Transform.AFFINE, (1, 0, -x, 0, 1, -y), Image.Resampling.BILINEAR, fillcolor=GREY
+    )
+
+
+def random_placement(rng: np.random.Generator, image_shape: tuple[int, int], input_shape: tuple[int, int]) -> Placement:
+    """A placement with another size, another aspect and another place.
+
+    Args:
+        rng: where the randomness comes from.
+        image_shape: (height, width) of the photograph in pixels.
+        input_shape: (height, width) of the network's input in pixels.
+
+    Returns:
+        A placement 0.7 to 1.4 times as large as the letterbox, with an aspect changed by up to 0.7 / 1.3, as much of
+        it inside the input as its size allows.
+    """
+    stretch = np.sqrt(rng.uniform(0.7, 1.3) / rng.uniform(0.7, 1.3))
+    scale = rng.uniform(0.7, 1.4)
+    height, width = letterbox(image_shape, input_shape).size
+    size = (max(1, round(height * scale / stretch)), max(1, round(width * scale * stretch)))
+    x, y = (round(rng.uniform(0, 1) * (input_shape[axis] - size[axis])) for axis in (1, 0))
+    return Placement.of_size(image_shape, size, (x, y))
+
+
+def mirror(boxes: np.ndarray, width: int) -> np.ndarray:
+    """Boxes (N, 4) of a picture `width` pixels wide after it was mirrored left to right."""
+    return np.column_stack([width - boxes[:, 2], boxes[:, 1], width - boxes[:, 0], boxes[:, 3]])
+
+
+def random_colour(rng: np.random.Generator, image: Image.Image) -> Image.Image:
+    """A picture with another hue, saturation and brightness, within keras-yolo3's ranges.
+
+    Args:
+        rng: where the randomness comes from.
+        image: RGB.
+
+    Returns:
+        RGB: hue turned by up to a tenth of the circle, saturation and brightness times 1/1.5 to 1.5.
+    """
+    levels = np.arange(256)
+    hue = (levels + round(rng.uniform(-0.1, 0.1) * 255)) % 256
+    saturation, value = (
+        np.clip(levels * (factor if rng.random() < 0.5 else 1 / factor), 0, 255)
+        for factor in rng.uniform(1, 1.5, size=2)
+    )
+    # One table look-up a pixel and channel, done by Pillow.
+    table = np.concatenate([hue, saturation, value]).astype(np.uint8)
+    return image.convert("HSV").point(table.tolist()).convert("RGB")

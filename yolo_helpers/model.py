@@ -1,0 +1,148 @@
+"""The networks: YOLOv3, its tiny form, and a miniature for laptops. Image in, raw heads out.
+
+Layers, names and order of arguments follow keras-yolo3, so the same layer stands at the same place in `model.layers`.
+"""
+
+from itertools import pairwise
+
+import keras
+import numpy as np
+from keras import layers, ops
+
+L2 = 5e-4
+# Keras' own 0.99 needs some 500 steps before the averages that inference uses are filled; fine-tuning is shorter.
+BATCH_NORM_MOMENTUM = 0.9
+# Few slots hold an object, so an untrained head starts by saying so: sigmoid(bias) = 0.01 (arXiv:1708.02002, 3.3).
+OBJECTNESS_AT_START = 0.01
+
+
+def yolo_body(inputs, num_anchors: int, num_classes: int) -> keras.Model:
+    """YOLOv3 on Darknet-53: 61.7 million parameters with 20 classes.
+
+    Args:
+        inputs: keras.Input of shape (h, w, 3) with values 0 to 1; h and w multiples of 32 or None.
+        num_anchors: anchors of each head, 3.
+        num_classes: C.
+
+    Returns:
+        A model with three outputs (B, h, w, num_anchors (5 + C)) of stride 32, 16 and 8.
+    """
+    return _three_heads(inputs, num_anchors, num_classes, widths=(32, 64, 128, 256, 512, 1024), blocks=(1, 2, 8, 8, 4))
+
+
+def micro_yolo_body(inputs, num_anchors: int, num_classes: int) -> keras.Model:
+    """YOLOv3 in miniature, with the same three heads: half a million parameters, trained on a laptop in a minute.
+
+    Arguments and outputs are those of `yolo_body`.
+    """
+    return _three_heads(inputs, num_anchors, num_classes, widths=(8, 16, 32, 48, 64, 96), blocks=(1, 1, 1, 1, 1))
+
+
+def tiny_yolo_body(inputs, num_anchors: int, num_classes: int) -> keras.Model:
+    """YOLOv3-tiny: 8.7 million parameters with 20 classes, two heads of stride 32 and 16.
+
+    Arguments are those of `yolo_body`.
+    """
+    x = _conv(inputs, 16, 3)
+    for filters in (32, 64, 128, 256):
+        x = _conv(layers.MaxPooling2D(2)(x), filters, 3)
+    fine = x
+    x = _conv(layers.MaxPooling2D(2)(x), 512, 3)
+    x = layers.MaxPooling2D(2, strides=1, padding="same")(x)
+    x = _conv(_conv(x, 1024, 3), 256, 1)
+    coarse_head = _head(_conv(x, 512, 3), num_anchors, num_classes)
+    x = layers.UpSampling2D(2)(_conv(x, 128, 1))
+    fine_head = _head(_conv(layers.Concatenate()([x, fine]), 256, 3), num_anchors, num_classes)
+    return _body(inputs, [coarse_head, fine_head], num_anchors, num_classes)
+
+
+BODIES = {"yolo": yolo_body, "tiny": tiny_yolo_body, "micro": micro_yolo_body}
+
+
+def yolo_head(feats, anchors: np.ndarray, num_classes: int, input_shape, calc_loss: bool = False):
+    """Boxes from the raw outputs of one head: sigmoid for centre and scores, exp for the size (arXiv:1804.02767, 2.1).
+
+    Args:
+        feats: (B, h, w, 3 (5 + C)), the raw output.
+        anchors: (3, 2), this head's anchors, width and height in pixels of the input.
+        num_classes: C.
+        input_shape: (height, width) of the input in pixels.
+        calc_loss: return what the loss needs instead.
+
+    Returns:
+        box_xy and box_wh (B, h, w, 3, 2) as fractions of the input, box_confidence (B, h, w, 3, 1) and
+        box_class_probs (B, h, w, 3, C); with calc_loss: grid (h, w, 1, 2), the cell of each slot as (column, row),
+        feats (B, h, w, 3, 5 + C), box_xy and box_wh.
+    """
+    rows, columns = ops.shape(feats)[1:3]
+    feats = ops.reshape(feats, (-1, rows, columns, len(anchors), 5 + num_classes))
+    grid = ops.stack(ops.meshgrid(ops.arange(columns), ops.arange(rows)), axis=-1)[:, :, None]
+    grid = ops.cast(grid, feats.dtype)
+    cells = ops.cast([columns, rows], feats.dtype)
+    pixels = ops.cast([input_shape[1], input_shape[0]], feats.dtype)
+
+    box_xy = (ops.sigmoid(feats[..., 0:2]) + grid) / cells
+    box_wh = ops.exp(feats[..., 2:4]) * ops.cast(anchors, feats.dtype) / pixels
+    if calc_loss:
+        return grid, feats, box_xy, box_wh
+    return box_xy, box_wh, ops.sigmoid(feats[..., 4:5]), ops.sigmoid(feats[..., 5:])
+
+
+def inference_model(body: keras.Model, input_shape: tuple[int, int]) -> keras.Model:
+    """The body behind the layer that scales pixels: uint8 photograph in, raw heads out. Weights are shared.
+
+    Args:
+        body: image 0..1 in, raw heads out.
+        input_shape: (height, width) in pixels, multiples of 32.
+    """
+    image = keras.Input((*input_shape, 3), dtype="uint8", name="image")
+    return keras.Model(image, body(layers.Rescaling(1 / 255, name="to_0_1")(image)), name="detector")
+
+
+def _three_heads(inputs, num_anchors, num_classes, widths, blocks):
+    x = _conv(inputs, widths[0], 3)
+    ends = []  # of the stages with stride 2, 4, 8, 16, 32
+    for (narrow, wide), count in zip(pairwise(widths), blocks, strict=True):
+        # Padding above and left only, as darknet does it.
+        x = _conv(layers.ZeroPadding2D(((1, 0), (1, 0)))(x), wide, 3, strides=2)
+        for _ in range(count):
+            x = layers.Add()([x, _conv(_conv(x, narrow, 1), wide, 3)])
+        ends.append(x)
+
+    heads = []
+    for stage in (4, 3, 2):  # stride 32, 16, 8
+        narrow, wide = widths[stage], widths[stage + 1]
+        if heads:
+            x = layers.Concatenate()([layers.UpSampling2D(2)(_conv(x, narrow, 1)), ends[stage]])
+        for _ in range(2):
+            x = _conv(_conv(x, narrow, 1), wide, 3)
+        x = _conv(x, narrow, 1)
+        heads.append(_head(_conv(x, wide, 3), num_anchors, num_classes))
+    return _body(inputs, heads, num_anchors, num_classes)
+
+
+def _conv(x, filters, kernel, strides=1):
+    """Convolution without bias, batch normalisation, leaky ReLU."""
+    x = layers.Conv2D(
+        filters,
+        kernel,
+        strides=strides,
+        padding="valid" if strides == 2 else "same",
+        use_bias=False,
+        kernel_regularizer=keras.regularizers.L2(L2),
+    )(x)
+    x = layers.BatchNormalization(momentum=BATCH_NORM_MOMENTUM)(x)
+    return layers.LeakyReLU(negative_slope=0.1)(x)
+
+
+def _head(x, num_anchors, num_classes):
+    return layers.Conv2D(num_anchors * (5 + num_classes), 1, kernel_regularizer=keras.regularizers.L2(L2))(x)
+
+
+def _body(inputs, heads, num_anchors, num_classes):
+    body = keras.Model(inputs, heads)
+    for convolution in body.layers[-len(heads) :]:
+        bias = np.zeros((num_anchors, 5 + num_classes), np.float32)
+        bias[:, 4] = np.log(OBJECTNESS_AT_START / (1 - OBJECTNESS_AT_START))
+        convolution.bias.assign(bias.ravel())
+    return body

@@ -1,0 +1,71 @@
+"""Targets: boxes written into the grids that the loss compares with the network's outputs."""
+
+import warnings
+
+import numpy as np
+
+from yolo_helpers.anchors import ANCHORS_PER_HEAD, STRIDES, anchor_iou, default_anchor_mask, grid_shapes
+
+
+def preprocess_true_boxes(
+    true_boxes: np.ndarray,
+    input_shape: tuple[int, int],
+    anchors: np.ndarray,
+    num_classes: int,
+    anchor_mask: list[list[int]] | None = None,
+) -> list[np.ndarray]:
+    """Writes every box into one slot: the head and anchor of its shape, the cell of its centre.
+
+    A slot holds (x, y, w, h, 1, one-hot class) with the centre and the size as fractions of the input.
+    Where two boxes claim one slot, the later one in the list has it, wholly.
+
+    Args:
+        true_boxes: (B, T, 5), x_min, y_min, x_max, y_max in pixels of the network's input, and class;
+            rows of zeros are padding and may stand anywhere.
+        input_shape: (height, width) in pixels, multiples of 32.
+        anchors: (A, 2), width and height in pixels of the input.
+        num_classes: C; classes run from 0 to C - 1.
+        anchor_mask: the anchors of each head, coarsest first; darknet's when None.
+
+    Returns:
+        One float32 array (B, h, w, 3, 5 + C) for each head, coarsest first.
+
+    Raises:
+        ValueError: for a box without area, a centre outside the input, or a class out of range.
+    """
+    true_boxes = np.asarray(true_boxes, np.float32)
+    anchors = np.asarray(anchors, np.float32).reshape(-1, 2)
+    anchor_mask = anchor_mask or default_anchor_mask(len(anchors))
+    owner = {anchor: [] for anchor in range(len(anchors))}
+    for head, mask in enumerate(anchor_mask):
+        for k, anchor in enumerate(mask):
+            owner[anchor].append((head, k))
+
+    grids = grid_shapes(input_shape, len(anchor_mask))
+    y_true = [np.zeros((len(true_boxes), *grid, ANCHORS_PER_HEAD, 5 + num_classes), np.float32) for grid in grids]
+    size = np.array(input_shape[::-1], np.float32)
+    for b, t in np.argwhere(true_boxes.any(-1)):
+        box = true_boxes[b, t]
+        centre, extent, label = (box[:2] + box[2:4]) / 2, box[2:4] - box[:2], box[4]
+        _check_box(box, centre, extent, label, size, num_classes, f"image {b}, box {t}")
+        best = int(anchor_iou(extent[None], anchors).argmax())
+        if not owner[best]:
+            warnings.warn(f"image {b}, box {t} is left out: its anchor {best} belongs to no head.", stacklevel=2)
+        for head, k in owner[best]:
+            rows, columns = grids[head]
+            # A centre on the right or bottom border still belongs to the last cell.
+            i = min(int(centre[0] / STRIDES[head]), columns - 1)
+            j = min(int(centre[1] / STRIDES[head]), rows - 1)
+            slot = y_true[head][b, j, i, k]
+            slot[:] = 0
+            slot[:2], slot[2:4], slot[4], slot[5 + int(label)] = centre / size, extent / size, 1, 1
+    return y_true
+
+
+def _check_box(box, centre, extent, label, size, num_classes, where):
+    if not np.isfinite(box).all() or (extent <= 0).any():
+        raise ValueError(f"{where}: expected x_min < x_max and y_min < y_max, found {box[:4].tolist()}.")
+    if (centre < 0).any() or (centre > size).any():
+        raise ValueError(f"{where}: the centre {centre.tolist()} lies outside the input of (w, h) {size.tolist()}.")
+    if label != int(label) or not 0 <= label < num_classes:
+        raise ValueError(f"{where}: expected a class from 0 to {num_classes - 1}, found {label:g}.")

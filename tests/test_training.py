@@ -1,0 +1,219 @@
+"""Training through the identity loss: what the model is, that it learns, and that it goes on after an interruption."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+from reference import ANCHORS
+
+from yolo_helpers.annotations import read_annotations
+from yolo_helpers.dataset import YoloDataset
+from yolo_helpers.loss import identity_loss, yolo_loss
+from yolo_helpers.model import micro_yolo_body, tiny_yolo_body
+from yolo_helpers.smear import CLASS_NAMES, write_smears
+from yolo_helpers.training import BEST, STATE, Stage, create_model, freeze, main, split_annotations, train
+
+SHAPE = (64, 96)
+
+
+@pytest.fixture(scope="module")
+def smears(tmp_path_factory):
+    path = write_smears(tmp_path_factory.mktemp("smears"), 10, SHAPE, seed=3)
+    return read_annotations(path)[0]
+
+
+def new_body(seed=0, num_classes=3):
+    """A body of eight convolutions: what is tested here is the training, not the network."""
+    keras.utils.set_random_seed(seed)
+    inputs = x = keras.Input((*SHAPE, 3))
+    heads = []
+    for stride in (2, 4, 8, 16, 32):
+        x = keras.layers.Conv2D(16, 3, strides=2, padding="same", kernel_regularizer="l2")(x)
+        x = keras.layers.ReLU()(keras.layers.BatchNormalization(momentum=0.9)(x))
+        if stride >= 8:
+            heads.insert(0, keras.layers.Conv2D(3 * (5 + num_classes), 1)(x))
+    return keras.Model(inputs, heads)
+
+
+def batches(annotations, **settings):
+    return YoloDataset(annotations, SHAPE, ANCHORS, 3, batch_size=4, **settings)
+
+
+def equal_weights(one, other):
+    return all(np.array_equal(a, b) for a, b in zip(one.get_weights(), other.get_weights(), strict=True))
+
+
+def test_the_models_output_is_its_loss(smears):
+    body = new_body()
+    model = create_model(body, SHAPE, ANCHORS, 3)
+    assert model.output_names == ["yolo_loss"] and model.output_shape == (None, 1)
+    assert isinstance(model.get_layer("yolo_loss"), keras.layers.Lambda)
+    assert [x.dtype for x in model.inputs] == ["uint8", "float32", "float32", "float32"]
+    (image, *y_true), _ = batches(smears)[0]
+    outputs = body.predict(image / np.float32(255), verbose=0)
+    expected = yolo_loss([*outputs, *y_true], ANCHORS, 3)
+    np.testing.assert_allclose(model.predict((image, *y_true), verbose=0), expected, rtol=1e-4)
+
+
+def test_the_target_does_not_matter(smears):
+    inputs, zeros = batches(smears)[0]
+    losses, bodies = [], []
+    for target in (zeros, zeros + 1e6, zeros + np.nan):
+        bodies.append(new_body())
+        model = create_model(bodies[-1], SHAPE, ANCHORS, 3)
+        model.compile(optimizer=keras.optimizers.Adam(1e-3), loss={"yolo_loss": identity_loss})
+        losses.append(model.train_on_batch(inputs, target))
+    assert np.isfinite(losses[0]) and losses[0] == losses[1] == losses[2]
+    assert equal_weights(bodies[0], bodies[1]) and equal_weights(bodies[0], bodies[2])
+    assert not equal_weights(bodies[0], new_body())
+
+
+def test_the_printed_loss_is_the_mean_over_all_photographs_and_the_penalties(smears):
+    model = create_model(new_body(), SHAPE, ANCHORS, 3)
+    model.compile(loss={"yolo_loss": identity_loss})
+    data = batches(smears)  # 4 + 4 + 2 photographs
+    per_image = model.predict(data, verbose=0)
+    assert per_image.shape == (10, 1)
+    penalties = sum(float(loss) for loss in model.losses)
+    assert penalties > 0.1
+    assert model.evaluate(data, verbose=0) == pytest.approx(per_image.mean() + penalties, rel=1e-4)
+
+
+def test_it_trains_under_mixed_precision_and_xla(smears):
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        body = new_body()
+        model = create_model(body, SHAPE, ANCHORS, 3)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert body.outputs[0].dtype == "float16"
+    model.compile(optimizer=keras.optimizers.Adam(1e-3), loss={"yolo_loss": identity_loss}, jit_compile=True)
+    inputs, zeros = batches(smears)[0]
+    first, *_, last = [model.train_on_batch(inputs, zeros) for _ in range(15)]
+    assert np.isfinite(last) and last < first
+    assert model.predict_on_batch(inputs).dtype == np.float32
+
+
+def test_a_body_that_does_not_fit_is_said():
+    with pytest.raises(ValueError, match="need a body with 3 heads of 27 channels, found heads with \\[24, 24, 24\\]"):
+        create_model(new_body(), SHAPE, ANCHORS, 4)
+    with pytest.raises(ValueError, match="3 heads of 24 channels, found heads with \\[24, 24\\]"):
+        create_model(tiny_yolo_body(keras.Input((*SHAPE, 3)), 3, 3), SHAPE, ANCHORS, 3)
+
+
+def test_the_micro_body_learns_eight_smears_by_heart(smears):
+    keras.utils.set_random_seed(0)
+    body = micro_yolo_body(keras.Input((*SHAPE, 3)), 3, 3)
+    model = create_model(body, SHAPE, ANCHORS, 3)
+    model.compile(optimizer=keras.optimizers.Adam(5e-3), loss={"yolo_loss": identity_loss})
+    inputs, zeros = YoloDataset(smears[:8], SHAPE, ANCHORS, 3, batch_size=8)[0]
+    losses = [model.train_on_batch(inputs, zeros) for _ in range(60)]
+    assert losses[-1] < 0.5 * losses[0]
+
+
+def test_frozen_is_all_but_the_output_convolutions(smears):
+    body = new_body()
+    before = [weight.copy() for weight in body.get_weights()]
+    freeze(body, True)
+    model = create_model(body, SHAPE, ANCHORS, 3)
+    model.compile(optimizer=keras.optimizers.Adam(1e-2), loss={"yolo_loss": identity_loss})
+    model.fit(batches(smears), verbose=0)
+    trained = {weight.path for weight in body.trainable_weights}
+    assert len(trained) == 6  # kernel and bias of three convolutions
+    for weight, value in zip(body.weights, before, strict=True):
+        assert np.array_equal(weight, value) == (weight.path not in trained)
+    freeze(body, False)
+    assert len(body.trainable_weights) == 6 + 5 * 4  # and of each block kernel, bias, and two of batch normalisation
+
+
+class Interruption(keras.callbacks.Callback):
+    """Ends the training as a lost connection does, in the middle of an epoch."""
+
+    def __init__(self, epoch, batch):
+        super().__init__()
+        self.at = (epoch, batch)
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.epoch = epoch
+
+    def on_train_batch_end(self, batch, logs=None):
+        if (self.epoch, batch) == self.at:
+            raise KeyboardInterrupt
+
+
+STAGES = [Stage(2, 1e-2, frozen=True), Stage(3, 1e-3)]
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(smears, tmp_path_factory):
+    body = new_body()
+    folder = tmp_path_factory.mktemp("whole") / "training"
+    data = batches(smears[:8], augment=True, seed=1)
+    history = train(body, data, STAGES, folder, batches(smears[8:]), CLASS_NAMES, evaluate_every=2, verbose=0)
+    return body, history, folder
+
+
+def test_a_training_in_two_stages(uninterrupted, smears):
+    body, history, folder = uninterrupted
+    assert len(history["loss"]) == len(history["val_loss"]) == 5
+    assert [value is not None for value in history["val_AP50"]] == [False, True, False, True, True]
+    assert json.loads((folder / STATE).read_text(encoding="utf-8"))["history"][0]["loss"] == history["loss"][0]
+    assert sorted(path.name for path in folder.iterdir()) == [BEST, "state-0005.weights.h5", STATE]
+    new_body(seed=9).load_weights(folder / BEST)
+
+
+@pytest.mark.parametrize("at", [(0, 1), (1, 0), (2, 0), (4, 1)])
+def test_an_interrupted_training_ends_where_an_uninterrupted_one_does(uninterrupted, smears, tmp_path, at):
+    body = new_body()
+    settings = {"folder": tmp_path, "validation_data": batches(smears[8:]), "evaluate_every": 2, "verbose": 0}
+    data = batches(smears[:8], augment=True, seed=1)
+    with pytest.raises(KeyboardInterrupt):
+        train(body, data, STAGES, callbacks=[Interruption(*at)], **settings)
+
+    again = new_body(seed=0 if at[0] == 0 else 7)  # after the first epoch, the weights come from the checkpoint
+    data = batches(smears[:8], augment=True, seed=1)
+    if at[0]:
+        with pytest.raises(ValueError, match="holds a training already"):
+            train(again, data, STAGES, **settings)
+    history = train(again, data, STAGES, resume=True, **settings)
+    assert history == uninterrupted[1]
+    assert equal_weights(again, uninterrupted[0])
+
+
+def test_a_checkpoint_that_was_never_finished_does_no_harm(uninterrupted, smears, tmp_path):
+    """What a kill in the middle of writing leaves behind: half a file beside a whole state."""
+    data = batches(smears[:8], augment=True, seed=1)
+    with pytest.raises(KeyboardInterrupt):
+        train(new_body(), data, STAGES, tmp_path, callbacks=[Interruption(2, 1)], verbose=0)
+    (tmp_path / "writing.weights.h5").write_bytes(b"half")
+    (tmp_path / "state-0003.weights.h5").write_bytes(b"whole, but not yet named by the state")
+    (tmp_path / "state.json.writing").write_text("{", encoding="utf-8")
+    body = new_body(seed=7)
+    train(body, batches(smears[:8], augment=True, seed=1), STAGES, tmp_path, resume=True, verbose=0)
+    assert equal_weights(body, uninterrupted[0])
+
+
+def test_splitting_by_seed(smears):
+    train_part, second = split_annotations(smears, 0.3, seed=1)
+    assert (len(train_part), len(second)) == (7, 3)
+    assert {a.image_path for a in train_part + second} == {a.image_path for a in smears}
+    assert [a.image_path for a in split_annotations(smears, 0.3, seed=1)[1]] == [a.image_path for a in second]
+    assert len(split_annotations(smears[:2], 0.1, seed=1)[1]) == 1  # fewer than ten photographs: never an empty part
+    with pytest.raises(ValueError, match="at least two photographs, found 1"):
+        split_annotations(smears[:1], 0.1, seed=1)
+
+
+def test_from_the_command_line(tmp_path, capsys):
+    path = write_smears(tmp_path / "smears", 8, SHAPE, seed=4)
+    arguments = ["--train", str(path), "--test", str(path), "--folder", str(tmp_path / "out"), "--batch-size", "4"]
+    arguments += ["--input-shape", *map(str, SHAPE), "--epochs", "1", "--frozen-epochs", "1"]
+    main(arguments)
+    printed = capsys.readouterr().out
+    assert "7 photographs to learn from, 1 for validation, 8 for the test" in printed
+    assert "AP50 on the test photographs: Platelets" in printed
+    settings = json.loads((tmp_path / "out" / "settings.json").read_text(encoding="utf-8"))
+    assert settings["classes"] == list(CLASS_NAMES) and settings["body"] == "micro" and len(settings["anchors"]) == 9
+    with pytest.raises(ValueError, match="holds a training already"):
+        main(arguments)
+    main([*arguments, "--resume"])

@@ -1,0 +1,149 @@
+"""Detection: raw heads become boxes on the photograph, with one box for each object (non-maximum suppression)."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import keras
+import numpy as np
+from keras import ops
+from PIL import Image
+
+from yolo_helpers.anchors import STRIDES, default_anchor_mask
+from yolo_helpers.annotations import open_image
+from yolo_helpers.boxes import box_iou, clip_boxes, letterbox
+from yolo_helpers.dataset import place
+from yolo_helpers.model import yolo_head
+
+
+class Detections(NamedTuple):
+    """What was found on one photograph: boxes (N, 4) in its pixels, scores (N,) from 0 to 1, classes (N,)."""
+
+    boxes: np.ndarray
+    scores: np.ndarray
+    classes: np.ndarray
+
+
+def yolo_eval(
+    yolo_outputs: Sequence,
+    anchors: np.ndarray,
+    num_classes: int,
+    image_shape: tuple[int, int],
+    max_boxes: int = 20,
+    score_threshold: float = 0.6,
+    iou_threshold: float = 0.5,
+    anchor_mask: list[list[int]] | None = None,
+) -> Detections:
+    """Boxes from the raw heads of one letterboxed photograph.
+
+    Args:
+        yolo_outputs: the heads (1, h, w, 3 (5 + C)), coarsest first.
+        anchors: (A, 2), width and height in pixels of the input.
+        num_classes: C.
+        image_shape: (height, width) of the photograph in pixels.
+        max_boxes: most boxes of a class.
+        score_threshold: a box scores confidence times class probability; lower ones are dropped.
+        iou_threshold: a box that overlaps a better one of its class by more is dropped.
+        anchor_mask: the anchors of each head, coarsest first; darknet's when None.
+
+    Returns:
+        Detections, class by class, best first; boxes may reach beyond the photograph.
+
+    Raises:
+        ValueError: if the heads hold more or fewer than one photograph, or their number does not fit the anchors.
+    """
+    anchors = np.asarray(anchors, np.float32).reshape(-1, 2)
+    anchor_mask = anchor_mask or default_anchor_mask(len(anchors))
+    if len(yolo_outputs) != len(anchor_mask) or any(len(head) != 1 for head in yolo_outputs):
+        shapes = [tuple(ops.shape(head)) for head in yolo_outputs]
+        raise ValueError(f"Expected {len(anchor_mask)} heads of one photograph, found heads of shape {shapes}.")
+    input_shape = tuple(STRIDES[0] * side for side in ops.shape(yolo_outputs[0])[1:3])
+    size = np.tile(np.array(input_shape[::-1], np.float32), 2)
+    placement = letterbox(tuple(image_shape), input_shape)
+
+    boxes, scores = [], []
+    for head, mask in zip(yolo_outputs, anchor_mask, strict=True):
+        xy, wh, confidence, probability = (
+            ops.convert_to_numpy(x)
+            for x in yolo_head(ops.cast(head, "float32"), anchors[mask], num_classes, input_shape)
+        )
+        corners = np.concatenate([xy - wh / 2, xy + wh / 2], -1).reshape(-1, 4) * size
+        boxes.append(placement.to_photo(corners))
+        scores.append((confidence * probability).reshape(-1, num_classes))
+    boxes, scores = np.concatenate(boxes), np.concatenate(scores)
+
+    found = []
+    for c in range(num_classes):
+        candidates = np.flatnonzero(scores[:, c] >= score_threshold)
+        kept = candidates[suppress(boxes[candidates], scores[candidates, c], max_boxes, iou_threshold)]
+        found.append(Detections(boxes[kept], scores[kept, c], np.full(len(kept), c)))
+    return Detections(*(np.concatenate(part) for part in zip(*found, strict=True)))
+
+
+def suppress(boxes: np.ndarray, scores: np.ndarray, max_boxes: int, iou_threshold: float) -> np.ndarray:
+    """Non-maximum suppression: the best box, then the best that does not overlap one already kept, and so on.
+
+    Args:
+        boxes: (N, 4), x_min, y_min, x_max, y_max.
+        scores: (N,).
+        max_boxes: most boxes to keep.
+        iou_threshold: a box with a larger IoU with a kept one is dropped.
+
+    Returns:
+        Indices of the kept boxes, best first.
+    """
+    order = np.argsort(-scores, kind="stable")
+    kept = []
+    while len(order) and len(kept) < max_boxes:
+        kept.append(order[0])
+        overlap = box_iou(boxes[order[:1]], boxes[order[1:]])[0]
+        order = order[1:][overlap <= iou_threshold]
+    return np.array(kept, int)
+
+
+def detect(
+    detector: keras.Model,
+    images: Sequence[Image.Image | str | Path],
+    anchors: np.ndarray,
+    num_classes: int,
+    score_threshold: float = 0.3,
+    iou_threshold: float = 0.45,
+    max_boxes: int = 100,
+    batch_size: int = 8,
+) -> list[Detections]:
+    """Detections on photographs of any size.
+
+    Args:
+        detector: the model of `inference_model`: uint8 image in, raw heads out.
+        images: photographs, or paths of them.
+        anchors, num_classes, score_threshold, iou_threshold, max_boxes: as in `yolo_eval`.
+        batch_size: photographs the network looks at together.
+
+    Returns:
+        For each photograph its detections, best first, cut off at its border.
+    """
+    input_shape = detector.input_shape[1:3]
+    found = []
+    for start in range(0, len(images), batch_size):
+        photos = [x if isinstance(x, Image.Image) else open_image(x) for x in images[start : start + batch_size]]
+        shapes = [(photo.height, photo.width) for photo in photos]
+        batch = np.stack(
+            [
+                place(photo, letterbox(shape, input_shape), input_shape)
+                for photo, shape in zip(photos, shapes, strict=True)
+            ]
+        )
+        heads = [ops.convert_to_numpy(head) for head in detector.predict_on_batch(batch)]
+        for b, shape in enumerate(shapes):
+            boxes, scores, classes = yolo_eval(
+                [head[b : b + 1] for head in heads],
+                anchors,
+                num_classes,
+                shape,
+                max_boxes,
+                score_threshold,
+                iou_threshold,
+            )
+            order = np.argsort(-scores, kind="stable")
+            found.append(Detections(clip_boxes(boxes[order], shape), scores[order], classes[order]))
+    return found

@@ -1,0 +1,362 @@
+"""Training: the model whose output is its loss, the stages of keras-yolo3, and checkpoints that survive a crash.
+
+From a shell: `python -m yolo_helpers.training --help`.
+"""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from yolo_helpers.anchors import default_anchor_mask, get_anchors, grid_shapes, kmeans_anchors
+from yolo_helpers.annotations import FORMATS, Annotation, AnnotationError, get_classes, image_size, read_annotations
+from yolo_helpers.boxes import letterbox
+from yolo_helpers.dataset import YoloDataset
+from yolo_helpers.evaluation import AveragePrecision, evaluate
+from yolo_helpers.loss import identity_loss, yolo_loss
+from yolo_helpers.model import BODIES, inference_model
+
+STATE, SETTINGS, BEST = "state.json", "settings.json", "best.weights.h5"
+
+
+def create_model(
+    body: keras.Model,
+    input_shape: tuple[int, int],
+    anchors: np.ndarray,
+    num_classes: int,
+    ignore_thresh: float = 0.5,
+    anchor_mask: list[list[int]] | None = None,
+) -> keras.Model:
+    """The training model: photographs and labels in, the loss of each photograph out.
+
+    Args:
+        body: image 0..1 in, raw heads out; its weights are shared.
+        input_shape: (height, width) in pixels, multiples of 32.
+        anchors: (A, 2), width and height in pixels of the input.
+        num_classes: C.
+        ignore_thresh: see `yolo_loss`.
+        anchor_mask: the anchors of each head, coarsest first; darknet's when None.
+
+    Returns:
+        A model with inputs [image (B, h, w, 3) uint8, *y_true] and one output (B, 1) named `yolo_loss`.
+
+    Raises:
+        ValueError: if the body's heads do not fit the anchors and the classes.
+    """
+    anchors = np.asarray(anchors, np.float32).reshape(-1, 2)
+    anchor_mask = anchor_mask or default_anchor_mask(len(anchors))
+    channels = len(anchor_mask[0]) * (5 + num_classes)
+    if [head.shape[-1] for head in body.outputs] != [channels] * len(anchor_mask):
+        raise ValueError(
+            f"{len(anchors)} anchors and {num_classes} classes need a body with {len(anchor_mask)} heads of {channels} "
+            f"channels, found heads with {[head.shape[-1] for head in body.outputs]}."
+        )
+    detector = inference_model(body, input_shape)
+    y_true = [
+        keras.Input((*grid, len(anchor_mask[0]), 5 + num_classes), name=f"y_true_{head}")
+        for head, grid in enumerate(grid_shapes(input_shape, len(anchor_mask)))
+    ]
+    loss = keras.layers.Lambda(
+        yolo_loss,
+        output_shape=(1,),
+        name="yolo_loss",
+        dtype="float32",  # under mixed precision the sum over all slots would not fit into float16
+        arguments={
+            "anchors": anchors,
+            "num_classes": num_classes,
+            "ignore_thresh": ignore_thresh,
+            "anchor_mask": anchor_mask,
+        },
+    )([*detector.outputs, *y_true])
+    return keras.Model([detector.input, *y_true], loss, name="training_model")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A part of the training with settings of its own.
+
+    Attributes:
+        epochs: how many.
+        learning_rate: Adam's at the start; it falls along a cosine to a hundredth at the stage's end.
+        frozen: train the output convolutions alone and leave the rest as it is, for a body with pretrained weights.
+    """
+
+    epochs: int
+    learning_rate: float
+    frozen: bool = False
+
+
+def freeze(body: keras.Model, frozen: bool) -> None:
+    """Freezes all of the body but its output convolutions, or nothing of it. Compile afterwards: it counts from then.
+
+    Args:
+        body: image in, raw heads out; its last layers are the output convolutions, one a head.
+        frozen: whether to freeze.
+    """
+    for layer in body.layers:
+        layer.trainable = not frozen
+    for layer in body.layers[-len(body.outputs) :]:
+        layer.trainable = True
+
+
+def train(
+    body: keras.Model,
+    train_data: YoloDataset,
+    stages: Sequence[Stage],
+    folder: str | Path,
+    validation_data: YoloDataset | None = None,
+    class_names: Sequence[str] | None = None,
+    evaluate_every: int = 5,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    resume: bool = False,
+    verbose: int | str = "auto",
+) -> dict[str, list]:
+    """Trains a body in stages through the identity loss, and writes a checkpoint after every epoch.
+
+    Args:
+        body: image 0..1 in, raw heads out; its weights change.
+        train_data: batches to learn from; their input shape, anchors and classes are those of the training model.
+        stages: one after another.
+        folder: where `best.weights.h5` (the body with the best AP50 on the validation photographs, or the latest
+            body if there are none) and the checkpoint are written.
+        validation_data: batches for `val_loss` and AP50.
+        class_names: names of the classes; numbers when None.
+        evaluate_every: epochs from one AP50 to the next.
+        callbacks: further ones for `fit`.
+        resume: go on from the checkpoint in `folder`, if there is one.
+        verbose: as in `fit`.
+
+    Returns:
+        The history, the epochs before a resumption included: figure -> one value an epoch, None where there is none.
+
+    Raises:
+        ValueError: if `folder` holds a training already and `resume` is not set.
+    """
+    data = train_data
+    model = create_model(body, data.input_shape, data.anchors, data.num_classes, anchor_mask=data.anchor_mask)
+    checkpoint = Checkpoint(folder, body)
+    if checkpoint.epoch and not resume:
+        raise ValueError(f"{folder} holds a training already: go on with it (resume), or choose another folder.")
+    watch = [*callbacks, checkpoint]
+    if validation_data is not None:
+        detector = inference_model(body, data.input_shape)
+        names = list(class_names or map(str, range(data.num_classes)))
+        watch.insert(0, AveragePrecision(detector, validation_data.annotations, data.anchors, names, evaluate_every))
+
+    end = 0
+    for stage in stages:
+        start, end = end, end + stage.epochs
+        if checkpoint.epoch > end:
+            continue
+        freeze(body, stage.frozen)
+        schedule = keras.optimizers.schedules.CosineDecay(stage.learning_rate, stage.epochs * len(data), alpha=0.01)
+        model.compile(optimizer=keras.optimizers.Adam(schedule), loss={"yolo_loss": identity_loss})
+        checkpoint.restore(model)
+        if checkpoint.epoch < end:
+            data.epoch = max(start, checkpoint.epoch)  # the epoch's order and changes, as if never interrupted
+            model.fit(
+                data,
+                validation_data=validation_data,
+                initial_epoch=data.epoch,
+                epochs=end,
+                callbacks=watch,
+                shuffle=False,  # the data set does it, by its seed
+                verbose=verbose,
+            )
+    return checkpoint.history()
+
+
+class Checkpoint(keras.callbacks.Callback):
+    """Writes all that is needed to go on after an interruption, whenever an epoch ends.
+
+    The files are written beside their place and then renamed, `state.json` last: what it names is always whole.
+
+    Args:
+        folder: where to write; made if need be. A state found there is read.
+        body: the body in training, whose best weights are kept in `best.weights.h5`.
+    """
+
+    def __init__(self, folder: str | Path, body: keras.Model):
+        super().__init__()
+        self.folder, self.body = Path(folder), body
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.rows, self.best, self.stored = [], None, None
+        if (self.folder / STATE).exists():
+            state = json.loads((self.folder / STATE).read_text(encoding="utf-8"))
+            self.rows, self.best, self.stored = state["history"], state["best"], self.folder / state["weights"]
+
+    @property
+    def epoch(self) -> int:
+        """Epochs done."""
+        return len(self.rows)
+
+    def restore(self, model: keras.Model) -> None:
+        """Loads the weights and the optimiser's state into a compiled model, the first time it is called."""
+        if self.stored:
+            model.optimizer.build(model.trainable_variables)
+            model.load_weights(self.stored)
+            self.stored = None
+
+    def history(self) -> dict[str, list]:
+        """Figure -> one value an epoch, None where there is none."""
+        figures = dict.fromkeys(name for row in self.rows for name in row)
+        return {figure: [row.get(figure) for row in self.rows] for figure in figures}
+
+    def on_epoch_end(self, epoch, logs=None):
+        logs = {name: float(value) for name, value in (logs or {}).items()}
+        self.rows.append(logs)
+        score = logs.get("val_AP50")
+        if "val_loss" not in logs or (score is not None and (self.best is None or score > self.best)):
+            self.best = score
+            _save_weights(self.body, self.folder / BEST)
+        weights = self.folder / f"state-{self.epoch:04d}.weights.h5"
+        _save_weights(self.model, weights)
+        write_json(self.folder / STATE, {"weights": weights.name, "best": self.best, "history": self.rows})
+        for older in set(self.folder.glob("state-*.weights.h5")) - {weights}:
+            older.unlink()
+
+
+def _save_weights(model: keras.Model, path: Path) -> None:
+    beside = path.with_name("writing.weights.h5")
+    model.save_weights(beside)
+    os.replace(beside, path)
+
+
+def write_json(path: Path, content) -> None:
+    """Writes a JSON file whole or not at all."""
+    beside = path.with_name(path.name + ".writing")
+    beside.write_text(json.dumps(content, indent=1), encoding="utf-8")
+    os.replace(beside, path)
+
+
+def box_sizes(annotations: Sequence[Annotation], input_shape: tuple[int, int]) -> np.ndarray:
+    """Width and height of every box in pixels of the letterboxed input, (N, 2): what anchors are chosen for."""
+    placed = [letterbox(image_size(a.image_path), input_shape).to_input(a.boxes) for a in annotations]
+    boxes = np.concatenate(placed)
+    return boxes[:, 2:] - boxes[:, :2]
+
+
+def _arguments() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m yolo_helpers.training",
+        description="Trains a YOLOv3-style detector on annotated photographs, in any of four formats: "
+        "keras-yolo3 text file, folder of Pascal VOC XML, COCO JSON file, folder of YOLO txt.",
+    )
+    source = {"nargs": "+", "metavar": ("PATH", "SPLIT"), "type": Path}
+    parser.add_argument("--train", required=True, **source, help="annotations; for Pascal VOC also a split file")
+    parser.add_argument("--validation", **source, help="likewise; without it, a tenth of --train, chosen by --seed")
+    parser.add_argument("--test", **source, help="likewise: judged once, at the end, with the best weights")
+    parser.add_argument("--format", choices=FORMATS, help="of the annotations; recognised when not given")
+    parser.add_argument("--classes", type=Path, help="text file with a class name a line")
+    parser.add_argument("--zero-area", choices=("error", "skip"), default="error", help="what to do with empty boxes")
+    parser.add_argument("--body", choices=BODIES, default="micro", help="the network (default: %(default)s)")
+    parser.add_argument("--input-shape", type=int, nargs=2, default=(416, 416), metavar=("HEIGHT", "WIDTH"))
+    parser.add_argument("--anchors", type=Path, help="anchors file; without it, k-means over the training boxes")
+    parser.add_argument("--weights", type=Path, help="body weights to start from (.weights.h5)")
+    parser.add_argument("--frozen-epochs", type=int, default=0, help="first stage: output convolutions only, at 1e-3")
+    parser.add_argument("--epochs", type=int, default=60, help="second stage: everything (default: %(default)s)")
+    parser.add_argument("--learning-rate", type=float, default=2e-3, help="of that stage (default: %(default)s)")
+    parser.add_argument("--batch-size", type=int, default=8, help="(default: %(default)s)")
+    parser.add_argument("--workers", type=int, default=1, help="threads that read photographs (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="(default: %(default)s)")
+    parser.add_argument("--folder", type=Path, required=True, help="where weights, checkpoint and settings are written")
+    parser.add_argument("--resume", action="store_true", help="go on with the training in --folder")
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Trains from the command line; see `--help`."""
+    options = _arguments().parse_args(arguments)
+    keras.utils.set_random_seed(options.seed)
+    input_shape = tuple(options.input_shape)
+    class_names = get_classes(options.classes) if options.classes else None
+
+    def read(path, split=None):
+        return read_annotations(
+            path, format=options.format, class_names=class_names, split=split, zero_area=options.zero_area
+        )
+
+    photographs, class_names = read(*options.train)
+    if options.validation:
+        validation, _ = read(*options.validation)
+    else:
+        photographs, validation = split_annotations(photographs, 0.1, options.seed)
+    test = read(*options.test)[0] if options.test else []
+    if options.anchors:
+        anchors = get_anchors(options.anchors)
+    else:
+        count = 3 * len(BODIES[options.body](keras.Input((32, 32, 3)), 3, 1).outputs)
+        anchors = kmeans_anchors(box_sizes(photographs, input_shape), count, options.seed)
+
+    body = BODIES[options.body](keras.Input((*input_shape, 3)), 3, len(class_names))
+    if options.weights:
+        body.load_weights(options.weights)
+    print(f"{len(photographs)} photographs to learn from, {len(validation)} for validation, {len(test)} for the test")
+    print(f"classes: {', '.join(class_names)}; anchors: {anchors.round().astype(int).tolist()}")
+
+    def batches(annotations, augment):
+        return YoloDataset(
+            annotations,
+            input_shape,
+            anchors,
+            len(class_names),
+            options.batch_size,
+            augment=augment,
+            seed=options.seed,
+            workers=options.workers,
+        )
+
+    stages = [Stage(options.frozen_epochs, 1e-3, frozen=True), Stage(options.epochs, options.learning_rate)]
+    stages = [stage for stage in stages if stage.epochs > 0]
+    options.folder.mkdir(parents=True, exist_ok=True)
+    settings = {"body": options.body, "input_shape": input_shape, "anchors": anchors.tolist(), "classes": class_names}
+    write_json(options.folder / SETTINGS, settings)
+    train(
+        body,
+        batches(photographs, augment=True),
+        stages,
+        options.folder,
+        batches(validation, augment=False),
+        class_names,
+        resume=options.resume,
+        verbose=1 if sys.stdout.isatty() else 2,
+    )
+    body.load_weights(options.folder / BEST)
+    print(f"the best weights: {options.folder / BEST}")
+    if test:
+        scores = evaluate(inference_model(body, input_shape), test, anchors, class_names)["AP50"]
+        print("AP50 on the test photographs: " + ", ".join(f"{name} {value:.3f}" for name, value in scores.items()))
+
+
+def split_annotations(
+    annotations: Sequence[Annotation], fraction: float, seed: int
+) -> tuple[list[Annotation], list[Annotation]]:
+    """Two parts chosen at random, both in the order of `annotations`.
+
+    Args:
+        annotations: at least two.
+        fraction: share of the second part, 0 to 1; it has at least one photograph, and leaves at least one.
+        seed: for the choice.
+
+    Raises:
+        ValueError: if there are fewer than two annotations.
+    """
+    if len(annotations) < 2:
+        raise ValueError(f"Two parts need at least two photographs, found {len(annotations)}.")
+    count = min(max(1, round(len(annotations) * fraction)), len(annotations) - 1)
+    chosen = set(np.random.default_rng(seed).permutation(len(annotations))[:count].tolist())
+    parts = [[a for i, a in enumerate(annotations) if (i in chosen) is second] for second in (False, True)]
+    return parts[0], parts[1]
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except (AnnotationError, ValueError, OSError) as error:
+        sys.exit(f"error: {error}")

@@ -1,0 +1,307 @@
+"""The set-up: pins that agree, one address, the Makefile's `.venv`, and what README promises."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+from tools.set_repository import files_with_address, repository, set_repository
+
+ROOT = Path(__file__).resolve().parents[1]
+NEW = "https://github.com/some-one/detector.course"
+
+
+def text(name, root=ROOT):
+    return (root / name).read_text(encoding="utf-8")
+
+
+def pyproject():
+    return tomllib.loads(text("pyproject.toml"))
+
+
+def pins(lines):
+    """{name: version} of lines like `keras==3.13.2 ; marker`; comments and hashes are left out."""
+    found = {}
+    for line in lines:
+        match = re.match(r"([A-Za-z0-9_.-]+)==([^\s;\\]+)", line.strip())
+        if match:
+            found.setdefault(canonicalize_name(match[1]), set()).add(match[2])
+    return found
+
+
+def wanted():
+    return pins(text("requirements.in").splitlines())
+
+
+# Pins ------------------------------------------------------------------------------------------------------------
+
+
+def test_environment_holds_the_same_pins():
+    environment = yaml.safe_load(text("environment.yml"))
+    of_pip = next(entry["pip"] for entry in environment["dependencies"] if isinstance(entry, dict))
+    assert pins(of_pip) == wanted() and len(of_pip) == len(wanted())
+    assert "python=3.12" in environment["dependencies"], "Binder wants one equals sign"
+    for line in text("environment.yml").splitlines():
+        assert "==" not in line or re.search(r"==\S+  # \w+", line), f"the pin does not say who needs it: {line}"
+
+
+def test_locked_file_holds_the_same_pins_each_with_hashes():
+    content = text("requirements.txt")
+    locked = pins(content.splitlines())
+    assert {name: locked.get(name) for name in wanted()} == wanted()
+    entries = re.split(r"\n(?=[a-z0-9])", re.sub(r"^#.*\n", "", content, flags=re.MULTILINE))
+    assert len(entries) > 80
+    for entry in entries:
+        assert re.match(r"[a-z0-9.-]+==\S+( ; [^\\\n]+)? \\\n    --hash=sha256:[0-9a-f]{64}", entry), entry[:80]
+
+
+@pytest.mark.parametrize("name", ["requirements.in", "requirements.txt", "environment.yml", "pyproject.toml"])
+def test_no_index_address_and_no_folder_of_one_machine(name):
+    for line in text(name).splitlines():
+        if not line.startswith("Repository = "):
+            assert not re.search(r"https?://|file:|--index|--extra|find-links|(^|[\s=])/\w", line), line
+
+
+def test_pins_fulfil_the_lower_bounds():
+    project = pyproject()["project"]
+    listed = [*project["dependencies"], *(r for group in project["optional-dependencies"].values() for r in group)]
+    locked = pins(text("requirements.txt").splitlines())
+    for requirement in map(Requirement, listed):
+        assert [spec.operator for spec in requirement.specifier] == [">="], f"{requirement}: a lower bound and no cap"
+        assert all(requirement.specifier.contains(v) for v in locked[canonicalize_name(requirement.name)]), requirement
+    bounds = {r.name: Version(next(iter(r.specifier)).version) for r in map(Requirement, project["dependencies"])}
+    assert bounds["tensorflow"] <= Version("2.18") and bounds["keras"] <= Version("3.8")
+    assert bounds["numpy"] <= Version("2.0")
+    assert project["requires-python"] == ">=3.11"
+    # The pinned set is what the extras ask for, so that neither list forgets a package of the other.
+    assert {canonicalize_name(Requirement(r).name) for r in listed} == set(wanted()) - {"setuptools"}
+
+
+# The address ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def course_copy(tmp_path):
+    """The files of the course that may hold its address, in a folder with a difficult name."""
+    root = tmp_path / "a copy, ü"
+    for path in files_with_address(ROOT):
+        (root / path.relative_to(ROOT)).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, root / path.relative_to(ROOT))
+    return root
+
+
+def slugs(root):
+    """Every owner/name on GitHub that ends like the course's own, with the file it stands in."""
+    name = repository(root).rsplit("/", 1)[1]
+    pattern = re.compile(rf"[\w-]+/{re.escape(name)}(?![\w-])")
+    return {(path, slug) for path in files_with_address(root) for slug in pattern.findall(path.read_text("utf-8"))}
+
+
+def test_one_address_everywhere():
+    slug = repository().removeprefix("https://github.com/")
+    found = slugs(ROOT)
+    assert {slug} == {one for _, one in found}
+    holders = {path.relative_to(ROOT).as_posix() for path, _ in found}
+    assert {"pyproject.toml", "README.md", "CITATION.cff"} <= holders
+    assert {path for path in files_with_address() if path.suffix == ".ipynb"} <= {path for path, _ in found}
+
+
+def test_address_stands_in_no_other_file():
+    slug = repository().removeprefix("https://github.com/")
+    others = [*(p for folder in ("yolo_helpers", "tools", "tests", "benchmarks") for p in (ROOT / folder).glob("*"))]
+    others += [ROOT / name for name in ("Makefile", "conftest.py", "environment.yml")]
+    for path in others:
+        if path.is_file() and path != Path(__file__) and path.suffix not in (".npz", ".png", ".jpg"):
+            owned = re.search(rf"github\.com/{re.escape(slug)}", path.read_text(encoding="utf-8"))
+            assert not owned, f"{path} holds the address, and tools/set_repository.py does not know it"
+
+
+def test_setting_the_address_changes_every_place(course_copy):
+    old = repository(course_copy)
+    before = {path: path.read_bytes() for path in files_with_address(course_copy)}
+    changed = set_repository(NEW + ".git/", course_copy)
+    assert repository(course_copy) == NEW
+    slug, new_slug = (url.removeprefix("https://github.com/") for url in (old, NEW))
+    assert {path for path, content in before.items() if slug.encode() in content} <= set(changed)
+    for path in files_with_address(course_copy):
+        assert slug not in path.read_text(encoding="utf-8")
+    readme = text("README.md", course_copy)
+    assert "placeholder" not in readme
+    assert f"https://colab.research.google.com/github/{new_slug}/blob/main/" in readme
+    assert not list(course_copy.rglob("*.part"))
+
+
+def test_setting_the_address_there_and_back_changes_nothing_else(course_copy):
+    set_repository(NEW, course_copy)
+    before = {path: path.read_bytes() for path in files_with_address(course_copy)}
+    set_repository("https://github.com/third/place", course_copy)
+    set_repository(NEW, course_copy)
+    assert {path: path.read_bytes() for path in files_with_address(course_copy)} == before
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "someone/course",
+        "http://github.com/a/b",
+        "https://gitlab.com/a/b",
+        "https://github.com/a",
+        "https://github.com/a/b/c",
+    ]
+    + ["https://github.com/a b/c", "https://github.com/-a/b", "https://github.com/a/b?c", 'https://github.com/a/b"'],
+)
+def test_wrong_address_changes_nothing(course_copy, url):
+    before = {path: path.read_bytes() for path in files_with_address(course_copy)}
+    with pytest.raises(ValueError, match=r"is not an address of the form https://github\.com/OWNER/NAME"):
+        set_repository(url, course_copy)
+    assert {path: path.read_bytes() for path in files_with_address(course_copy)} == before
+
+
+# make and .venv ----------------------------------------------------------------------------------------------------
+
+
+FAKE_PYTHON = """#!/bin/sh
+# Stands in for a Python of another age, or for the shim of one that is not installed.
+case "$FAKE" in
+    missing) echo "command not found" >&2; exit 127 ;;
+    old) case "$1" in --version) echo "Python 3.9.1" ;; *) exit 1 ;; esac ;;
+esac
+"""
+
+
+@pytest.fixture
+def bare_course(tmp_path):
+    """Makefile, tools and pins in a folder with a difficult name, with a pin that no index has."""
+    root = tmp_path / "a b ü"
+    (root / "tools").mkdir(parents=True)
+    shutil.copy(ROOT / "Makefile", root)
+    shutil.copy(ROOT / "tools" / "setup_venv.py", root / "tools")
+    (root / "requirements.txt").write_text(f"no-such-package==1.0 --hash=sha256:{'0' * 64}\n", encoding="utf-8")
+    return root
+
+
+def make(root, *arguments, **environment):
+    nowhere = {"PIP_CONFIG_FILE": os.devnull, "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": ""}
+    for name in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS"):
+        nowhere[name] = ""
+    return subprocess.run(
+        ["make", *arguments], cwd=root, env={**os.environ, **nowhere, **environment},
+        text=True, encoding="utf-8", capture_output=True, timeout=300,
+    )  # fmt: skip
+
+
+needs_make = pytest.mark.skipif(shutil.which("make") is None, reason="make is not here (Windows uses conda)")
+
+
+@needs_make
+def test_failed_installation_leaves_nothing_and_the_next_one_recovers(bare_course):
+    first = make(bare_course, "venv")
+    assert first.returncode != 0 and "Traceback" not in first.stderr
+    said = [line for line in first.stderr.splitlines() if "could not be installed" in line]
+    assert len(said) == 1 and "check the network connection" in said[0], first.stderr
+    assert not (bare_course / ".venv").exists()
+    # What a killed installation leaves behind is no finished one.
+    (bare_course / ".venv" / "bin").mkdir(parents=True)
+    (bare_course / ".venv" / "bin" / "python").symlink_to(sys.executable)
+    (bare_course / "requirements.txt").write_text("", encoding="utf-8")
+    second = make(bare_course, "venv")
+    assert second.returncode == 0 and "The packages are installed." in second.stderr, second.stderr
+    assert (bare_course / ".venv" / "pyvenv.cfg").exists()
+    third = make(bare_course, "venv")
+    assert third.returncode == 0 and third.stderr == "" and third.stdout == ""
+    # Other pins are another installation, which fails here.
+    (bare_course / "requirements.txt").write_text(f"other==1 --hash=sha256:{'1' * 64}\n", encoding="utf-8")
+    assert make(bare_course, "venv").returncode != 0
+    assert not (bare_course / ".venv").exists()
+
+
+@needs_make
+@pytest.mark.parametrize("age", ["old", "missing"])
+def test_wrong_python_is_said_in_one_sentence(bare_course, age):
+    programs = bare_course / "programs"
+    programs.mkdir()
+    for name in ("python3.12", "python3.13", "python3.11", "python3", "python"):
+        (programs / name).write_text(FAKE_PYTHON, encoding="utf-8")
+        (programs / name).chmod(0o755)
+    run = make(bare_course, "venv", PATH=f"{programs}{os.pathsep}{os.environ['PATH']}", FAKE=age)
+    shown = "Python 3.9.1" if age == "old" else "none"
+    sentence = f"Python 3.11, 3.12 or 3.13 was not found (python3 here: {shown}): install one, then run make again."
+    assert run.returncode != 0
+    assert [line for line in run.stderr.splitlines() if not line.startswith("make")] == [sentence]
+
+
+@needs_make
+def test_make_alone_lists_every_command():
+    listed = re.findall(r"^make (\w+)", make(ROOT).stdout, re.MULTILINE)
+    assert {"lab", "test", "run", "notebooks", "exercises", "bench", "lint", "clean"} == set(listed)
+
+
+@needs_make
+@pytest.mark.parametrize("user", ["0", "1000"])
+def test_lab_stays_on_this_computer_and_keeps_the_token(bare_course, user):
+    programs = bare_course / "programs"
+    programs.mkdir()
+    (programs / "id").write_text(f"#!/bin/sh\necho {user}\n", encoding="utf-8")
+    (programs / "id").chmod(0o755)
+    python = bare_course / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text('#!/bin/sh\n[ "$1" = -c ] || echo "$@"\n', encoding="utf-8")
+    python.chmod(0o755)
+    shutil.copy(bare_course / "requirements.txt", bare_course / ".venv" / "installed-requirements.txt")
+    run = make(bare_course, "lab", PATH=f"{programs}{os.pathsep}{os.environ['PATH']}")
+    command = run.stdout.splitlines()[-1]
+    assert command.startswith("-m jupyter lab --ServerApp.ip=127.0.0.1 "), run.stdout + run.stderr
+    assert ("--allow-root" in command) == (user == "0")
+    assert "token=" not in command and "If no browser opens" in run.stdout
+
+
+def test_ci_calls_the_test_command():
+    script = ROOT / ".ci" / "run"
+    assert os.access(script, os.X_OK) and re.search(r"^(exec )?make test$", text(".ci/run"), re.MULTILINE)
+
+
+def test_make_test_leaves_no_notebook_out():
+    content = text("Makefile")
+    assert re.search(r"^test: lint unit nbval$", content, re.MULTILINE)
+    assert re.search(r"^\t@\$\(PY\) -m pytest \$\(NBVAL\) notebooks$", content, re.MULTILINE)
+    assert "--nbval " in content and "--nbval-lax" not in content and "--ignore" not in content
+
+
+# README ------------------------------------------------------------------------------------------------------------
+
+
+def test_readme_table_lists_the_lessons_that_exist():
+    rows = re.findall(r"^\| \[[^]]+\]\((notebooks/\w+\.ipynb)\).*$", text("README.md"), re.MULTILINE)
+    lessons = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "notebooks").glob("*.ipynb"))
+    assert rows == lessons
+    slug = repository().removeprefix("https://github.com/")
+    for lesson in lessons:
+        row = next(line for line in text("README.md").splitlines() if f"]({lesson})" in line)
+        assert f"(https://colab.research.google.com/github/{slug}/blob/main/{lesson})" in row
+
+
+def test_readme_opens_with_the_two_commands():
+    first = text("README.md").split("\n## ")[0]
+    assert first.index("**`make lab`**") < first.index("**`make test`**")
+
+
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md"])
+def test_links_lead_somewhere(name):
+    for target in re.findall(r"\]\(([^)\s]+)\)", text(name)):
+        if not re.match(r"[a-z]+:|#", target):
+            assert (ROOT / target.split("#")[0]).exists(), f"the link {target} in {name} leads nowhere"
+
+
+def test_versions_agree():
+    version = pyproject()["project"]["version"]
+    assert yaml.safe_load(text("CITATION.cff"))["version"] == version

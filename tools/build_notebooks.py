@@ -1,0 +1,239 @@
+"""Execute the course's notebooks: in place, or into pages to read.
+
+    python tools/build_notebooks.py                       every notebook, in place
+    python tools/build_notebooks.py notebooks/01_*.ipynb  these, in place
+    python tools/build_notebooks.py --pages build         HTML pages in build/, the notebooks stay as they are
+
+In place, a notebook whose results are the same keeps its file byte for byte. Memory addresses and the durations in an
+ignored progress bar differ in every run; where nothing else differs, the old file stays too. Kept in a file are the
+cells with their ids and tags, the execution counts, the outputs without stderr, and the kernel's name: nothing that
+depends on the machine or the hour.
+"""
+
+import argparse
+import os
+import re
+import sys
+import time
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+
+ROOT = Path(__file__).resolve().parents[1]
+KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
+WIDGET = "application/vnd.jupyter.widget-view+json"
+DURATION = re.compile(r"\d+(?:\.\d+)?\s?(?:[num\u00b5]?s|min|h)\b(?:/(?:step|epoch))?|\d+:\d\d(?::\d\d)?")
+ADDRESS = re.compile(r"\b0x[0-9a-fA-F]{6,16}\b")
+CELL_TIMEOUT = 600
+
+
+def find_notebooks(root: Path = ROOT) -> list[Path]:
+    """List the course's notebooks: lessons first, then exercises and solutions.
+
+    Args:
+        root: folder of the course.
+
+    Returns:
+        The paths, without Jupyter's checkpoints.
+    """
+    paths = [p for p in (root / "notebooks").rglob("*.ipynb") if ".ipynb_checkpoints" not in p.parts]
+    return sorted(paths, key=lambda p: (len(p.parts), p.as_posix()))
+
+
+def clean(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """Leave in a notebook only what is the same on every machine.
+
+    Args:
+        notebook: the notebook; it is changed.
+
+    Returns:
+        The same notebook.
+    """
+    notebook.metadata = nbformat.from_dict({"kernelspec": KERNEL})
+    notebook.nbformat, notebook.nbformat_minor = 4, 5
+    for cell in notebook.cells:
+        tags = cell.metadata.get("tags", [])
+        cell.metadata = nbformat.from_dict({"tags": tags} if tags else {})
+        if cell.cell_type != "code":
+            continue
+        cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
+        for output in cell.outputs:
+            if "metadata" in output:
+                output.metadata = nbformat.from_dict({})
+            if "data" in output:
+                output.data.pop(WIDGET, None)
+        cell.outputs = [output for output in cell.outputs if output.get("data", True)]
+    return notebook
+
+
+def execute(path: Path) -> tuple[nbformat.NotebookNode, list[str]]:
+    """Run a notebook from top to bottom in its own folder.
+
+    Args:
+        path: the notebook; the file is not changed.
+
+    Returns:
+        The executed and cleaned notebook, and a line for each cell that wrote to stderr.
+
+    Raises:
+        CellExecutionError: a cell raised an error.
+        CellTimeoutError: a cell ran longer than ten minutes.
+    """
+    notebook = clean(nbformat.read(path, as_version=4))
+    client = NotebookClient(
+        notebook,
+        timeout=CELL_TIMEOUT,
+        kernel_name=KERNEL["name"],
+        extra_arguments=["--log-level=ERROR"],  # the kernel's own advice would stand between the progress lines
+        record_timing=False,
+        coalesce_streams=True,
+        resources={"metadata": {"path": str(path.parent)}},
+    )
+    client.execute()
+    notes = [
+        f"cell {number} wrote to stderr: {output.text.strip().splitlines()[-1][:150]}"
+        for number, cell in enumerate(notebook.cells)
+        for output in cell.get("outputs", [])
+        if output.get("name") == "stderr" and output.text.strip()
+    ]
+    return clean(notebook), notes
+
+
+def same_results(new: nbformat.NotebookNode, old: nbformat.NotebookNode) -> bool:
+    """Say whether two versions of a notebook differ at most in memory addresses and in durations of ignored outputs.
+
+    Args:
+        new: the notebook just executed.
+        old: the notebook as it was.
+
+    Returns:
+        True when the old file may stay.
+    """
+
+    def comparable(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
+        notebook = nbformat.from_dict(notebook)
+        for cell in notebook.cells:
+            ignored = "nbval-ignore-output" in cell.metadata.get("tags", [])
+            for output in cell.get("outputs", []):
+                texts, key = (output, "text") if "text" in output else (output.get("data", {}), "text/plain")
+                text = ADDRESS.sub("", texts.get(key, ""))
+                # A progress bar is padded with spaces to the length of the line before it, durations included.
+                texts[key] = re.sub(" +", " ", DURATION.sub("", text)) if ignored else text
+        return notebook
+
+    return comparable(new) == comparable(old)
+
+
+def write_beside(path: Path, text: str) -> None:
+    """Write a text file so that it is either the old one or the new one, never half of it.
+
+    Args:
+        path: the file; its folder is made when missing.
+        text: the new content.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.part")
+    beside.write_text(text, encoding="utf-8", newline="\n")
+    os.replace(beside, path)
+
+
+def to_text(notebook: nbformat.NotebookNode) -> str:
+    """Return a notebook as the text of its file, keys sorted and accents kept."""
+    nbformat.validate(notebook)
+    return nbformat.writes(notebook).rstrip("\n") + "\n"
+
+
+def rebuild(path: Path) -> list[str]:
+    """Execute a notebook in place.
+
+    Args:
+        path: the notebook.
+
+    Returns:
+        Notes for the terminal: whether it changed, and what was written to stderr.
+    """
+    before = path.read_text(encoding="utf-8")
+    notebook, notes = execute(path)
+    after = to_text(notebook)
+    old = nbformat.reads(before, as_version=4)
+    if after == before or (same_results(notebook, old) and to_text(old) == before):
+        return notes
+    write_beside(path, after)
+    return ["changed", *notes]
+
+
+def page_path(path: Path, folder: Path) -> Path:
+    """Return where the page of a notebook goes: `notebooks/solutions/01.ipynb` to `folder/solutions/01.html`."""
+    return folder / path.resolve().relative_to(ROOT / "notebooks").with_suffix(".html")
+
+
+def is_up_to_date(path: Path, page: Path) -> bool:
+    """Say whether a page is newer than its notebook, the package, the pins and this tool."""
+    sources = [path, Path(__file__), ROOT / "requirements.txt", *(ROOT / "yolo_helpers").glob("*.py")]
+    return page.is_file() and page.stat().st_mtime > max(source.stat().st_mtime for source in sources)
+
+
+def write_page(path: Path, page: Path) -> list[str]:
+    """Execute a notebook and write it as an HTML page with its pictures inside.
+
+    Args:
+        path: the notebook; the file is not changed.
+        page: the HTML file.
+
+    Returns:
+        Notes for the terminal.
+    """
+    from nbconvert import HTMLExporter  # takes a second to import, and only pages need it
+
+    notebook, notes = execute(path)
+    exporter = HTMLExporter(embed_images=True)
+    html, _ = exporter.from_notebook_node(notebook, {"metadata": {"path": str(path.parent), "name": path.stem}})
+    write_beside(page, html)
+    return notes
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Execute the notebooks named on the command line, or all; the exit status is 1 when one of them fails."""
+    parser = argparse.ArgumentParser(description="Execute the course's notebooks.")
+    parser.add_argument("notebooks", nargs="*", type=Path, help="notebooks to execute (default: all)")
+    parser.add_argument("--pages", type=Path, metavar="FOLDER", help="write HTML pages there instead of in place")
+    options = parser.parse_args(arguments)
+    paths = options.notebooks or find_notebooks()
+    if not paths:
+        parser.error(f"no notebook was found in {ROOT / 'notebooks'}")
+    missing = [str(path) for path in paths if not path.is_file()]
+    if missing:
+        parser.error(f"no such notebook: {', '.join(missing)}")
+    # The kernel must be the one of this environment, and its debugger's advice is no output of the course.
+    os.environ.update(JUPYTER_PREFER_ENV_PATH="1", PYDEVD_DISABLE_FILE_VALIDATION="1")
+
+    failed = []
+    for number, path in enumerate(paths, start=1):
+        name = path.stem if path.parent.name == "notebooks" else f"{path.parent.name}/{path.stem}"
+        print(f"{number}/{len(paths)} {name} … ", end="", flush=True)
+        start = time.monotonic()
+        try:
+            if options.pages is None:
+                notes = rebuild(path)
+            elif is_up_to_date(path, page := page_path(path, options.pages)):
+                print(f"{page} is up to date")
+                continue
+            else:
+                notes = write_page(path, page)
+        except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
+            failed.append(name)
+            print(f"failed after {time.monotonic() - start:.0f} s\n{error}", flush=True)
+            continue
+        print(", ".join([f"{time.monotonic() - start:.0f} s", *notes]), flush=True)
+    if failed:
+        print(f"Failed: {', '.join(failed)}. Nothing was written for these.", file=sys.stderr)
+        return 1
+    if options.pages is not None:
+        print(f"The pages are in {options.pages}/; open {page_path(paths[0], options.pages)} first.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -6,6 +6,7 @@ import numpy as np
 
 ANCHORS_PER_HEAD = 3
 STRIDES = (32, 16, 8)  # input pixels a cell covers, coarsest head first
+DATA = Path(__file__).resolve().parents[1] / "data"
 
 
 def get_anchors(path: str | Path) -> np.ndarray:
@@ -30,6 +31,18 @@ def get_anchors(path: str | Path) -> np.ndarray:
             f"{path}: anchors are pairs of positive numbers, width and height in pixels; found {text.strip()!r:.80}."
         )
     return anchors.reshape(-1, 2).astype(np.float32)
+
+
+def default_anchors(num_heads: int) -> np.ndarray:
+    """The anchors of the original, for photographs of all kinds (data/yolo_anchors.txt, data/tiny_yolo_anchors.txt).
+
+    Args:
+        num_heads: 3, or 2 for the tiny network.
+
+    Returns:
+        (3 num_heads, 2) float32, width and height in pixels of the network's input.
+    """
+    return get_anchors(DATA / ("yolo_anchors.txt" if num_heads == 3 else "tiny_yolo_anchors.txt"))
 
 
 def default_anchor_mask(num_anchors: int) -> list[list[int]]:
@@ -86,37 +99,33 @@ def anchor_iou(sizes: np.ndarray, anchors: np.ndarray) -> np.ndarray:
     return intersection / (sizes.prod(-1) + anchors.prod(-1) - intersection)
 
 
-def kmeans_anchors(sizes: np.ndarray, count: int = 9, seed: int = 0, rounds: int = 100) -> np.ndarray:
+def kmeans_anchors(sizes: np.ndarray, start: np.ndarray, rounds: int = 100) -> np.ndarray:
     """Anchors that fit given boxes: k-means with 1 - IoU as the distance (YOLOv2, arXiv:1612.08242, section 2).
+
+    It starts from given anchors and moves each within its head: a box counts for the head whose anchor fits it best
+    at the start. Free k-means would spend most anchors on the most frequent size and spread it over several heads,
+    whatever their strides. An anchor that no box is nearest to stays as it is.
 
     Args:
         sizes: (N, 2), width and height of the boxes in pixels of the network's input.
-        count: how many anchors.
-        seed: for the choice of the first centres.
-        rounds: most rounds of k-means; it stops earlier when nothing changes.
+        start: (A, 2), the anchors to start from, likewise; three for each head.
+        rounds: most rounds; it stops earlier when nothing moves.
 
     Returns:
-        (count, 2) float32, smallest area first.
-
-    Raises:
-        ValueError: if there are fewer different sizes than anchors.
+        (A, 2) float32, in each head the smallest area first.
     """
     sizes = np.asarray(sizes, np.float32).reshape(-1, 2)
-    different = np.unique(sizes, axis=0)
-    if len(different) < count:
-        raise ValueError(f"{count} anchors need {count} different box sizes, found {len(different)}.")
-    rng = np.random.default_rng(seed)
-    centres = different[[rng.integers(len(different))]]
-    while len(centres) < count:  # each further centre lies far from those chosen (k-means++)
-        distance = 1 - anchor_iou(different, centres).max(1)
-        chosen = rng.choice(len(different), p=distance**2 / (distance**2).sum())
-        centres = np.concatenate([centres, different[[chosen]]])
-    for _ in range(rounds):
-        nearest = anchor_iou(sizes, centres).argmax(1)
-        moved = np.stack(
-            [np.median(sizes[nearest == i], axis=0) if (nearest == i).any() else centres[i] for i in range(count)]
-        )
-        if np.array_equal(moved, centres):
-            break
-        centres = moved
-    return centres[centres.prod(1).argsort()].astype(np.float32)
+    start = np.asarray(start, np.float32).reshape(-1, ANCHORS_PER_HEAD, 2)
+    head = anchor_iou(sizes, start.reshape(-1, 2)).argmax(1) // ANCHORS_PER_HEAD
+    fitted = []
+    for number, centres in enumerate(start):
+        of_head = sizes[head == number]
+        for _ in range(rounds):
+            nearest = anchor_iou(of_head, centres).argmax(1)
+            near = [of_head[nearest == k] if (nearest == k).any() else centres[[k]] for k in range(ANCHORS_PER_HEAD)]
+            moved = np.stack([np.median(group, axis=0) for group in near])
+            if np.array_equal(moved, centres):
+                break
+            centres = moved
+        fitted.append(centres[centres.prod(1).argsort()])
+    return np.concatenate(fitted).astype(np.float32)

@@ -14,7 +14,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from yolo_helpers.anchors import default_anchor_mask, get_anchors, grid_shapes, kmeans_anchors
+from yolo_helpers.anchors import default_anchor_mask, default_anchors, get_anchors, grid_shapes, kmeans_anchors
 from yolo_helpers.annotations import FORMATS, Annotation, AnnotationError, get_classes, image_size, read_annotations
 from yolo_helpers.boxes import letterbox
 from yolo_helpers.dataset import YoloDataset
@@ -257,7 +257,9 @@ def _arguments() -> argparse.ArgumentParser:
     parser.add_argument("--zero-area", choices=("error", "skip"), default="error", help="what to do with empty boxes")
     parser.add_argument("--body", choices=BODIES, default="micro", help="the network (default: %(default)s)")
     parser.add_argument("--input-shape", type=int, nargs=2, default=(416, 416), metavar=("HEIGHT", "WIDTH"))
-    parser.add_argument("--anchors", type=Path, help="anchors file; without it, k-means over the training boxes")
+    parser.add_argument(
+        "--anchors", type=Path, help="anchors file; without it, YOLOv3's, fitted to the boxes by k-means"
+    )
     parser.add_argument("--weights", type=Path, help="body weights to start from (.weights.h5)")
     parser.add_argument("--frozen-epochs", type=int, default=0, help="first stage: output convolutions only, at 1e-3")
     parser.add_argument("--epochs", type=int, default=60, help="second stage: everything (default: %(default)s)")
@@ -291,8 +293,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.anchors:
         anchors = get_anchors(options.anchors)
     else:
-        count = 3 * len(BODIES[options.body](keras.Input((32, 32, 3)), 3, 1).outputs)
-        anchors = kmeans_anchors(box_sizes(photographs, input_shape), count, options.seed)
+        heads = len(BODIES[options.body](keras.Input((32, 32, 3)), 3, 1).outputs)
+        anchors = kmeans_anchors(box_sizes(photographs, input_shape), default_anchors(heads))
 
     body = BODIES[options.body](keras.Input((*input_shape, 3)), 3, len(class_names))
     if options.weights:

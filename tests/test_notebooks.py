@@ -141,6 +141,17 @@ def test_links_lead_somewhere(path):
             assert (path.parent / target.split("#")[0]).exists(), f"the link {target} leads nowhere"
 
 
+def test_every_question_is_answered_under_its_heading():
+    rows = [line.split(" | ") for line in (ROOT / "notebooks" / "README.md").read_text(encoding="utf-8").splitlines()]
+    rows = [row for row in rows if re.match(r"\| Q\d\d ", row[0])]
+    assert len(rows) >= 10
+    for question, link, headings in rows:
+        lesson = ROOT / "notebooks" / re.search(r"\((.*?)\)", link)[1]
+        found = {line.lstrip("# ") for text in markdown(lesson) for line in text.splitlines() if line.startswith("#")}
+        for heading in headings.removesuffix(" |").split("; "):
+            assert heading in found, f"{question}: {lesson.name} has no heading {heading!r}"
+
+
 @every_notebook
 def test_spelling(path):
     source = "\n\n".join(cell.source for cell in read(path).cells)

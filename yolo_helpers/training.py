@@ -157,6 +157,8 @@ def train(
         freeze(body, stage.frozen)
         schedule = keras.optimizers.schedules.CosineDecay(stage.learning_rate, stage.epochs * len(data), alpha=0.01)
         model.compile(optimizer=keras.optimizers.Adam(schedule), loss={"yolo_loss": identity_loss})
+        # Before the first step, so that a checkpoint can be loaded and TensorFlow need not trace the step twice.
+        model.optimizer.build(model.trainable_variables)
         checkpoint.restore(model)
         if checkpoint.epoch < end:
             data.epoch = max(start, checkpoint.epoch)  # the epoch's order and changes, as if never interrupted
@@ -197,9 +199,8 @@ class Checkpoint(keras.callbacks.Callback):
         return len(self.rows)
 
     def restore(self, model: keras.Model) -> None:
-        """Loads the weights and the optimiser's state into a compiled model, the first time it is called."""
+        """Loads what was stored into a compiled model, optimiser included, the first time it is called."""
         if self.stored:
-            model.optimizer.build(model.trainable_variables)
             model.load_weights(self.stored)
             self.stored = None
 
@@ -263,7 +264,12 @@ def _arguments() -> argparse.ArgumentParser:
     parser.add_argument("--weights", type=Path, help="body weights to start from (.weights.h5)")
     parser.add_argument("--frozen-epochs", type=int, default=0, help="first stage: output convolutions only, at 1e-3")
     parser.add_argument("--epochs", type=int, default=60, help="second stage: everything (default: %(default)s)")
-    parser.add_argument("--learning-rate", type=float, default=2e-3, help="of that stage (default: %(default)s)")
+    parser.add_argument(
+        "--learning-rate",
+        type=float,
+        default=5e-3,
+        help="of that stage (default: %(default)s, for the micro network from scratch; 1e-4 for pretrained ones)",
+    )
     parser.add_argument("--batch-size", type=int, default=8, help="(default: %(default)s)")
     parser.add_argument("--workers", type=int, default=1, help="threads that read photographs (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="(default: %(default)s)")

@@ -1,0 +1,177 @@
+"""The pictures, judged by what is drawn on the axes."""
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from matplotlib.colors import to_hex
+from matplotlib.patches import FancyBboxPatch, Rectangle
+from matplotlib.text import Annotation
+
+from yolo_helpers.plots import COLOURS, show_boxes, show_graph, show_grid, show_history
+
+IMAGE = np.full((48, 64, 3), 200, np.uint8)
+BOXES = np.array([[2, 3, 22, 33], [30, 10, 60, 40], [5, 35, 15, 45]], np.float32)
+NAMES = ["Platelets", "RBC", "WBC"]
+
+
+@pytest.fixture(autouse=True)
+def close_figures():
+    yield
+    plt.close("all")
+
+
+def rectangles(ax):
+    return [patch for patch in ax.patches if isinstance(patch, Rectangle)]
+
+
+def labels(ax):
+    return [text.get_text() for text in ax.texts]
+
+
+# Boxes
+
+
+def test_boxes_are_drawn_where_they_are_and_named():
+    ax = show_boxes(IMAGE, BOXES, np.array([1, 1, 2]), NAMES, title="a smear")
+    drawn = [[*box.get_xy(), box.get_width(), box.get_height()] for box in rectangles(ax)]
+    assert drawn == [[2, 3, 20, 30], [30, 10, 30, 30], [5, 35, 10, 10]]
+    assert labels(ax) == ["RBC", "RBC", "WBC"] and ax.get_title() == "a smear"
+    assert len(ax.images) == 1 and ax.images[0].get_array().shape == (48, 64, 3)
+    colours = [to_hex(box.get_edgecolor()).upper() for box in rectangles(ax)]
+    assert colours == [COLOURS[1], COLOURS[1], COLOURS[2]]
+
+
+def test_scores_stand_beside_the_names():
+    ax = show_boxes(IMAGE, BOXES[:2], np.array([0, 2]), NAMES, scores=np.array([0.987, 0.3]))
+    assert labels(ax) == ["Platelets 0.99", "WBC 0.30"]
+
+
+def test_a_picture_without_boxes_and_axes_of_ones_own():
+    given = plt.subplots()[1]
+    assert show_boxes(IMAGE, np.zeros((0, 4)), np.zeros(0, int), NAMES, ax=given) is given
+    assert not rectangles(given) and not labels(given) and len(given.images) == 1
+
+
+# The grid
+
+
+def test_grid_draws_the_cell_the_box_and_the_centre_of_each_filled_slot():
+    y_true = np.zeros((3, 4, 3, 8), np.float32)
+    y_true[1, 2, 0, :5] = 0.625, 0.5, 0.25, 0.5, 1  # centre (40, 24), 16 x 24 pixels
+    y_true[0, 0, 2, :5] = 0.125, 0.125, 0.125, 0.25, 1
+    ax = show_grid(IMAGE, y_true, title="stride 16")
+    boxes = [[*box.get_xy(), box.get_width(), box.get_height()] for box in rectangles(ax)]
+    assert sorted(boxes) == [[0, 0, 16, 16], [4, 0, 8, 12], [32, 12, 16, 24], [32, 16, 16, 16]]
+    assert sorted(line.get_xydata()[0].tolist() for line in ax.lines) == [[8, 6], [40, 24]]
+    assert sorted(labels(ax)) == [" 0", " 2"]
+    assert len(ax.get_xticks()) == 5 and len(ax.get_yticks()) == 4
+
+
+# The curves of a training
+
+
+def test_history_leaves_out_what_is_none():
+    ax = show_history(
+        {"loss": [5.0, 3.0, 2.0], "val_AP50": [None, 0.5, None], "other": [1, 1, 1]}, ["loss", "val_AP50"]
+    )
+    loss, score = ax.lines
+    assert loss.get_xydata().tolist() == [[1, 5], [2, 3], [3, 2]]
+    assert score.get_xydata().tolist() == [[2, 0.5]]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["loss", "val_AP50"]
+    assert loss.get_marker() != score.get_marker()  # never by colour alone
+
+
+# The graphs
+
+
+def boxes_of(ax):
+    return {patch.get_gid(): patch for patch in ax.patches if isinstance(patch, FancyBboxPatch)}
+
+
+def arrows_of(ax):
+    return [text for text in ax.texts if isinstance(text, Annotation)]
+
+
+def inside(point, box):
+    (x1, y1), (x2, y2) = box.get_bbox().get_points()
+    return x1 - 0.06 <= point[0] <= x2 + 0.06 and y1 - 0.06 <= point[1] <= y2 + 0.06
+
+
+HEADS = {"image", "to_0_1", "body", "head_0", "head_1", "head_2"}
+TRAINING = HEADS | {"y_true_0", "y_true_1", "y_true_2", "yolo_loss", "identity", "optimiser", "target"}
+INFERENCE = HEADS | {"yolo_eval", "boxes"}
+
+
+@pytest.mark.parametrize(("kind", "names"), [("training", TRAINING), ("inference", INFERENCE)])
+def test_graph_has_a_box_with_a_text_for_each_step(kind, names):
+    ax = show_graph(kind)
+    boxes = boxes_of(ax)
+    assert set(boxes) == names
+    texts = [text for text in ax.texts if text.get_text()]
+    assert len(texts) == len(names)
+    for name, box in boxes.items():
+        assert sum(inside(text.get_position(), box) for text in texts) == 1, name
+    extents = [box.get_bbox() for box in boxes.values()]
+    assert sum(extent.overlaps(other) for extent in extents for other in extents) == len(extents)  # each with itself
+
+
+@pytest.mark.parametrize("kind", ["training", "inference"])
+def test_arrows_run_from_box_to_box(kind):
+    ax = show_graph(kind)
+    boxes = boxes_of(ax)
+    for arrow in arrows_of(ax):
+        start, end = arrow.get_gid().split()
+        assert inside(arrow.xyann, boxes[start]) and inside(arrow.xy, boxes[end]), arrow.get_gid()
+        if start != "target":  # from the right side to the left side, so that no arrow lies on a text
+            assert arrow.xyann[0] > boxes[start].get_bbox().x1 and arrow.xy[0] < boxes[end].get_bbox().x0
+    names = {arrow.get_gid() for arrow in arrows_of(ax)}
+    assert len(names) == len(arrows_of(ax))
+    assert {name for pair in names for name in pair.split()} == set(boxes)  # no box stands alone
+
+
+def test_labels_go_into_the_loss_layer_in_training_only():
+    into_loss = {
+        arrow.get_gid() for arrow in arrows_of(show_graph("training")) if arrow.get_gid().endswith("yolo_loss")
+    }
+    assert into_loss == {f"{name}_{head} yolo_loss" for name in ("head", "y_true") for head in range(3)}
+    assert not any("y_true" in arrow.get_gid() for arrow in arrows_of(show_graph("inference")))
+
+
+def test_only_marked_boxes_stand_out_by_more_than_colour():
+    plain, marked = boxes_of(show_graph()), show_graph(mark=["yolo_loss", "y_true_1"])
+    differ = {name for name, box in boxes_of(marked).items() if box.get_linewidth() > plain[name].get_linewidth()}
+    bold = {text.get_text().split("\n")[0] for text in marked.texts if text.get_weight() == "bold"}
+    assert differ == bold == {"yolo_loss", "y_true_1"}
+    assert {name for name, box in boxes_of(marked).items() if to_hex(box.get_facecolor()) == "#e69f00"} == differ
+
+
+def test_the_target_is_crossed_out_and_the_body_framed():
+    ax = show_graph("training")
+    (cross,) = ax.lines
+    target, identity = boxes_of(ax)["target"].get_bbox(), boxes_of(ax)["identity"].get_bbox()
+    assert cross.get_marker() == "x" and identity.y1 < cross.get_ydata()[0] < target.y0
+    (frame,) = rectangles(ax)
+    assert all(inside(corner, frame_box(frame)) for corner in boxes_of(ax)["body"].get_bbox().get_points())
+    assert not show_graph("inference").lines
+
+
+def frame_box(frame):
+    """A rectangle as a box that `inside` takes."""
+    return FancyBboxPatch(frame.get_xy(), frame.get_width(), frame.get_height())
+
+
+def test_graph_takes_axes_and_title():
+    given = plt.subplots()[1]
+    assert show_graph("inference", ax=given, title="without labels") is given
+    assert given.get_title() == "without labels"
+
+
+def test_graph_names_what_it_does_not_have():
+    with pytest.raises(ValueError, match=r"found 'evaluation'"):
+        show_graph("evaluation")
+    with pytest.raises(ValueError, match=r"no box \['yolo_loss'\] to mark"):
+        show_graph("inference", mark=["body", "yolo_loss"])

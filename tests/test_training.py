@@ -214,6 +214,8 @@ def test_from_the_command_line(tmp_path, capsys):
     assert "AP50 on the test photographs: Platelets" in printed
     settings = json.loads((tmp_path / "out" / "settings.json").read_text(encoding="utf-8"))
     assert settings["classes"] == list(CLASS_NAMES) and settings["body"] == "micro" and len(settings["anchors"]) == 9
+    scores = json.loads((tmp_path / "out" / "test.json").read_text(encoding="utf-8"))
+    assert set(scores) == {"AP50", "AP"} and set(scores["AP50"]) == {*CLASS_NAMES, "mean"}
     with pytest.raises(ValueError, match="holds a training already"):
         main(arguments)
     main([*arguments, "--resume"])

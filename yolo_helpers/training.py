@@ -22,7 +22,7 @@ from yolo_helpers.evaluation import AveragePrecision, evaluate
 from yolo_helpers.loss import identity_loss, yolo_loss
 from yolo_helpers.model import BODIES, inference_model
 
-STATE, SETTINGS, BEST = "state.json", "settings.json", "best.weights.h5"
+STATE, SETTINGS, TEST, BEST = "state.json", "settings.json", "test.json", "best.weights.h5"
 
 
 def create_model(
@@ -338,8 +338,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     body.load_weights(options.folder / BEST)
     print(f"the best weights: {options.folder / BEST}")
     if test:
-        scores = evaluate(inference_model(body, input_shape), test, anchors, class_names)["AP50"]
-        print("AP50 on the test photographs: " + ", ".join(f"{name} {value:.3f}" for name, value in scores.items()))
+        scores = evaluate(inference_model(body, input_shape), test, anchors, class_names)
+        write_json(options.folder / TEST, scores)
+        found = ", ".join(f"{name} {value:.3f}" for name, value in scores["AP50"].items())
+        print(f"AP50 on the test photographs: {found}")
 
 
 def split_annotations(

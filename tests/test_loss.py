@@ -172,3 +172,15 @@ def test_the_layer_computes_in_float32_under_any_policy(policy):
     loss = layer([*outputs, *y_true])
     assert keras.backend.standardize_dtype(loss.dtype) == "float32"
     np.testing.assert_allclose(loss, yolo_loss([*outputs, *y_true], anchors, num_classes), rtol=1e-6)
+
+
+def test_a_mask_may_be_a_list_or_an_array():
+    outputs, y_true, anchors, num_classes = random_case(12, heads=2)
+    swapped = [[0, 1, 2], [3, 4, 5]]
+    expected = yolo_loss([*outputs, *y_true], anchors, num_classes, 0.5, swapped)
+    assert not np.allclose(expected, yolo_loss([*outputs, *y_true], anchors, num_classes))
+    np.testing.assert_array_equal(
+        expected, yolo_loss([*outputs, *y_true], anchors, num_classes, 0.5, np.array(swapped))
+    )
+    layer = YoloLoss(anchors, num_classes, anchor_mask=np.array(swapped))
+    np.testing.assert_array_equal(expected, YoloLoss.from_config(layer.get_config())([*outputs, *y_true]))

@@ -194,6 +194,11 @@ def test_a_checkpoint_that_was_never_finished_does_no_harm(uninterrupted, smears
     assert equal_weights(body, uninterrupted[0])
 
 
+def test_validation_photographs_must_not_be_augmented(smears, tmp_path):
+    with pytest.raises(ValueError, match="augment=False"):
+        train(new_body(), batches(smears[:8]), STAGES, tmp_path, batches(smears[8:], augment=True))
+
+
 def test_splitting_by_seed(smears):
     train_part, second = split_annotations(smears, 0.3, seed=1)
     assert (len(train_part), len(second)) == (7, 3)

@@ -53,7 +53,7 @@ def yolo_eval(
         ValueError: if the heads hold more or fewer than one photograph, or their number does not fit the anchors.
     """
     anchors = np.asarray(anchors, np.float32).reshape(-1, 2)
-    anchor_mask = anchor_mask or default_anchor_mask(len(anchors))
+    anchor_mask = default_anchor_mask(len(anchors)) if anchor_mask is None else anchor_mask
     if len(yolo_outputs) != len(anchor_mask) or any(len(head) != 1 for head in yolo_outputs):
         shapes = [tuple(ops.shape(head)) for head in yolo_outputs]
         raise ValueError(f"Expected {len(anchor_mask)} heads of one photograph, found heads of shape {shapes}.")

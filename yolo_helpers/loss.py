@@ -76,7 +76,7 @@ def yolo_loss_terms(
         ValueError: if `args` does not hold one output and one target for each head.
     """
     anchors = np.asarray(anchors, np.float32).reshape(-1, 2)
-    anchor_mask = anchor_mask or default_anchor_mask(len(anchors))
+    anchor_mask = default_anchor_mask(len(anchors)) if anchor_mask is None else anchor_mask
     heads = len(anchor_mask)
     if len(args) != 2 * heads:
         raise ValueError(f"Expected {heads} outputs and {heads} targets in args, found {len(args)} tensors.")
@@ -176,7 +176,7 @@ class YoloLoss(keras.layers.Layer):
             "anchors": np.asarray(anchors, np.float32).reshape(-1, 2).tolist(),
             "num_classes": int(num_classes),
             "ignore_thresh": float(ignore_thresh),
-            "anchor_mask": anchor_mask,
+            "anchor_mask": None if anchor_mask is None else np.asarray(anchor_mask).tolist(),
         }
 
     def call(self, inputs):

@@ -35,7 +35,7 @@ def preprocess_true_boxes(
     """
     true_boxes = np.asarray(true_boxes, np.float32)
     anchors = np.asarray(anchors, np.float32).reshape(-1, 2)
-    anchor_mask = anchor_mask or default_anchor_mask(len(anchors))
+    anchor_mask = default_anchor_mask(len(anchors)) if anchor_mask is None else anchor_mask
     owner = {anchor: [] for anchor in range(len(anchors))}
     for head, mask in enumerate(anchor_mask):
         for k, anchor in enumerate(mask):

@@ -50,7 +50,7 @@ def create_model(
         ValueError: if the body's heads do not fit the anchors and the classes.
     """
     anchors = np.asarray(anchors, np.float32).reshape(-1, 2)
-    anchor_mask = anchor_mask or default_anchor_mask(len(anchors))
+    anchor_mask = default_anchor_mask(len(anchors)) if anchor_mask is None else anchor_mask
     channels = len(anchor_mask[0]) * (5 + num_classes)
     if [head.shape[-1] for head in body.outputs] != [channels] * len(anchor_mask):
         raise ValueError(
@@ -136,9 +136,12 @@ def train(
         The history, the epochs before a resumption included: figure -> one value an epoch, None where there is none.
 
     Raises:
-        ValueError: if `folder` holds a training already and `resume` is not set.
+        ValueError: if `folder` holds a training already and `resume` is not set, or the validation photographs are
+            augmented.
     """
     data = train_data
+    if validation_data is not None and validation_data.augment:
+        raise ValueError("The validation photographs must stay as they are: make that data set with augment=False.")
     model = create_model(body, data.input_shape, data.anchors, data.num_classes, anchor_mask=data.anchor_mask)
     checkpoint = Checkpoint(folder, body)
     if checkpoint.epoch and not resume:
@@ -370,3 +373,5 @@ if __name__ == "__main__":
         main()
     except (AnnotationError, ValueError, OSError) as error:
         sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit("stopped: the same command with --resume goes on after the last whole epoch")

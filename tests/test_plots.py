@@ -11,7 +11,7 @@ from matplotlib.colors import to_hex
 from matplotlib.patches import FancyBboxPatch, Rectangle
 from matplotlib.text import Annotation
 
-from yolo_helpers.plots import COLOURS, show_boxes, show_graph, show_grid, show_history
+from yolo_helpers.plots import COLOURS, show_boxes, show_graph, show_grid, show_history, show_overlap
 
 IMAGE = np.full((48, 64, 3), 200, np.uint8)
 BOXES = np.array([[2, 3, 22, 33], [30, 10, 60, 40], [5, 35, 15, 45]], np.float32)
@@ -69,6 +69,21 @@ def test_grid_draws_the_cell_the_box_and_the_centre_of_each_filled_slot():
     assert sorted(line.get_xydata()[0].tolist() for line in ax.lines) == [[8, 6], [40, 24]]
     assert sorted(labels(ax)) == [" 0", " 2"]
     assert len(ax.get_xticks()) == 5 and len(ax.get_yticks()) == 4
+
+
+# The ignore mask
+
+
+def test_overlap_frames_the_cells_with_a_spared_slot_and_dots_those_with_an_object():
+    iou, positive = np.zeros((3, 4, 3)), np.zeros((3, 4, 3), bool)
+    iou[1, 2], positive[1, 2, 0] = (0.9, 0.2, 0.1), True  # the object itself is not spared
+    iou[0, 1], positive[0, 1, 1] = (0.6, 0.9, 0.1), True  # its neighbour in the same cell is
+    iou[2, 3, 2] = 0.5  # an empty cell, just at the threshold
+    ax = show_overlap(IMAGE, iou, positive, 0.5, title="spared")
+    assert sorted(frame.get_xy() for frame in rectangles(ax)) == [(16, 0), (48, 32)]
+    assert sorted(map(tuple, ax.lines[0].get_xydata())) == [(24, 8), (40, 24)]
+    np.testing.assert_array_equal(ax.images[1].get_array(), iou.max(-1))
+    assert ax.get_title() == "spared"
 
 
 # The curves of a training

@@ -83,6 +83,44 @@ def show_grid(image: np.ndarray, y_true: np.ndarray, ax: Axes | None = None, tit
     return ax
 
 
+def show_overlap(
+    image: np.ndarray, iou: np.ndarray, positive: np.ndarray, ignore_thresh: float, ax: Axes | None = None, title: str = ""
+) -> Axes:
+    """A photograph under the grid of one head: how well the boxes predicted at each cell fit a true box.
+
+    The better the best of a cell's three slots fits, the darker the cell. A thick frame marks the cells where an empty
+    slot is spared by the ignore mask, a dot those that hold an object.
+
+    Args:
+        image: (h, w, 3) uint8, the network's input.
+        iou: (rows, columns, 3), for each slot the IoU with the true box that it overlaps most.
+        positive: (rows, columns, 3), whether the slot holds an object.
+        ignore_thresh: IoU from which an empty slot is spared.
+        ax: where to draw; a new figure when None.
+        title: above the picture.
+
+    Returns:
+        The axes.
+    """
+    ax = ax or plt.subplots(figsize=(5, 4))[1]
+    height, width = image.shape[:2]
+    rows, columns = iou.shape[:2]
+    _show_image(ax, image)
+    shade = ax.imshow(iou.max(-1), cmap="Greys", vmin=0, vmax=1, alpha=0.7, extent=(0, width, height, 0))
+    ax.figure.colorbar(shade, ax=ax, label="best IoU of the cell's slots")
+    side_x, side_y = width / columns, height / rows
+    for j, i in np.argwhere((~positive & (iou >= ignore_thresh)).any(-1)):
+        corner = (i * side_x, j * side_y)
+        ax.add_patch(Rectangle(corner, side_x, side_y, fill=False, edgecolor=COLOURS[4], linewidth=2))
+    rows_with, columns_with = np.nonzero(positive.any(-1))
+    x, y = (columns_with + 0.5) * side_x, (rows_with + 0.5) * side_y
+    ax.plot(x, y, "o", color=COLOURS[1], markersize=4, markeredgecolor="white")
+    ax.set_title(title, fontsize=9)
+    ax.set_axis_off()
+    ax.set(xlim=(0, width), ylim=(height, 0))
+    return ax
+
+
 def _show_image(ax, image, alpha=None):
     height, width = np.asarray(image).shape[:2]
     # Matplotlib puts the middle of the first pixel at 0; boxes count from its edge.

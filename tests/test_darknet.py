@@ -351,14 +351,12 @@ def test_numbers_stand_where_darknet_puts_them(small, tmp_path):
     (tmp_path / "w").write_bytes(content)
     load_weights(body, tmp_path / "w")
     numbers = np.frombuffer(content, "<f4", offset=20)
-    first, norm = (next(layer for layer in body.layers if isinstance(layer, kind)) for kind in FIRST)
+    kinds = (keras.layers.Conv2D, keras.layers.BatchNormalization)
+    first, norm = (next(layer for layer in body.layers if isinstance(layer, kind)) for kind in kinds)
     beta, gamma, mean, variance, kernel = np.split(numbers[: 8 + 54], [2, 4, 6, 8])
     assert_same(norm.get_weights(), [gamma, beta, mean, variance])
     for out, into, row, column in np.ndindex(2, 3, 3, 3):
         assert first.get_weights()[0][row, column, into, out] == kernel[27 * out + 9 * into + 3 * row + column]
-
-
-FIRST = (keras.layers.Conv2D, keras.layers.BatchNormalization)
 
 
 @pytest.mark.parametrize("text", [SMALL, MICRO], ids=["small", "micro"])
@@ -522,7 +520,7 @@ def line_of(text, part):
         ("filters=2", "filters=2,3", "filters=2,3", "takes one number from 1 on, found filters=2,3"),
         ("stride=2", "stride=0", "stride=0", "takes one number from 1 on, found stride=0"),
         ("width=64", "width=70", "[net]", r"multiples of 32 as height and width, found \(96, 70\)"),
-        ("size=2\nstride=2", "size=3\nstride=2", "[maxpool]", "takes stride=1 or stride=size only"),
+        ("size=2\nstride=2", "size=3\nstride=3", "[maxpool]", "takes stride=1 with any size, or stride=2 with size=2"),
         ("from=-3", "from=-9", "[shortcut]", r"points at \[-9\]: a .yolo., or none of the 5 layers before it"),
         ("from=-3", "from=0", "[shortcut]", r"adds two outputs of one shape, found \[\(48, 32, 2\), \(12, 8, 4\)\]"),
         ("layers = -1, 6", "layers = -1, 0", "[route]\nlayers = -1, 0", "joins outputs of one size, found"),

@@ -124,9 +124,9 @@ def build_body(cfg_path: str | Path) -> keras.Model:
             case "convolutional":
                 x = _convolution(options, x)
             case "maxpool":
-                if options["stride"] not in (1, options["size"]):
-                    raise ValueError(f"{where} takes stride=1 or stride=size only, found {options}.")
-                # With stride 1 darknet adds size - 1 rows and columns, the odd one below and right; so does "same".
+                # Darknet adds size - 1 rows and columns, the odd one below and right; "same" is that in these cases.
+                if options["stride"] != 1 and options != {"size": 2, "stride": 2}:
+                    raise ValueError(f"{where} takes stride=1 with any size, or stride=2 with size=2, found {options}.")
                 x = layers.MaxPooling2D(options["size"], options["stride"], padding="same")(x)
             case "upsample":
                 x = layers.UpSampling2D(options["stride"])(x)

@@ -16,20 +16,15 @@ an object are gathered first, and only the confidence is computed for all.
 """
 
 from collections.abc import Sequence
-from functools import partial
 
 import keras
 import numpy as np
 from keras import ops
 
-from yolo_helpers.anchors import STRIDES, default_anchor_mask
+from yolo_helpers.anchors import STRIDES, default_anchor_mask, objects_gathered
 from yolo_helpers.model import yolo_head
 
 TERMS = ("xy", "wh", "confidence", "class")
-OBJECTS_GATHERED = 128  # slots gathered in each image and head; all of them when some image has more objects
-# The rare way of the loss keeps nothing for its gradient and computes it again, or XLA would make room for all slots in
-# the common way too. Keras 3.8 has no remat: there this room is taken.
-_remat = getattr(keras, "remat", lambda function: function)
 TRUE_BOXES_AT_ONCE = 8  # bounds the memory of the ignore mask: slots x this many overlaps at a time
 
 
@@ -110,34 +105,26 @@ def _head_terms(output, y_true, anchors, num_classes, input_shape, ignore_thresh
     y_true = ops.reshape(ops.stop_gradient(y_true), (batch * slots, 5 + num_classes))
     has_object = ops.reshape(y_true[:, 4], (batch, slots))
 
-    def of_objects(count, output):
-        """The terms of the `count` slots with the most object in each image, and every slot's best overlap."""
-        raw = ops.reshape(output, (batch * slots, 5 + num_classes))
-        weight, slot = ops.top_k(has_object, count)  # (B, count) both; weight is 0 once the objects are used up
-        row = slot + slots * ops.arange(batch, dtype=slot.dtype)[:, None]
-        raw, true = ops.take(raw, row, axis=0), ops.take(y_true, row, axis=0)  # (B, count, 5 + C)
+    raw = ops.reshape(output, (batch * slots, 5 + num_classes))
+    raw_confidence = ops.reshape(raw[:, 4], (batch, slots))
+    weight, slot = ops.top_k(has_object, objects_gathered(slots))  # (B, G) both; weight is 0 after the last object
+    row = slot + slots * ops.arange(batch, dtype=slot.dtype)[:, None]
+    raw, true = ops.take(raw, row, axis=0), ops.take(y_true, row, axis=0)  # (B, G, 5 + C)
 
-        true_xy = true[..., 0:2] * [columns, rows] - ops.take(grid, slot, axis=0)
-        true_wh = ops.where(weight[..., None] > 0, true[..., 2:4], 1.0)  # an empty slot has no size to take the log of
-        true_wh = ops.log(true_wh / ops.take(anchors, slot, axis=0))
-        scale = weight * (2 - true[..., 2] * true[..., 3])
-        return (
-            ops.sum(scale * ops.sum(_bce(true_xy, raw[..., 0:2]), -1), -1),
-            ops.sum(scale * ops.sum(0.5 * ops.square(true_wh - raw[..., 2:4]), -1), -1),
-            ops.sum(weight * ops.sum(_bce(true[..., 5:], raw[..., 5:]), -1), -1),
-            best_iou(pred_boxes, weight[..., None] * true[..., 0:4]),
-        )
+    true_xy = true[..., 0:2] * [columns, rows] - ops.take(grid, slot, axis=0)
+    true_wh = ops.where(weight[..., None] > 0, true[..., 2:4], 1.0)  # an empty slot has no size to take the log of
+    true_wh = ops.log(true_wh / ops.take(anchors, slot, axis=0))
+    scale = weight * (2 - true[..., 2] * true[..., 3])
+    xy = ops.sum(scale * ops.sum(_bce(true_xy, raw[..., 0:2]), -1), -1)
+    wh = ops.sum(scale * ops.sum(0.5 * ops.square(true_wh - raw[..., 2:4]), -1), -1)
+    of_class = ops.sum(weight * ops.sum(_bce(true[..., 5:], raw[..., 5:]), -1), -1)
 
-    few = min(slots, OBJECTS_GATHERED)
-    most = ops.max(ops.sum(ops.cast(has_object > 0, "int32"), axis=1))
-    xy, wh, of_class, overlap = ops.cond(
-        most <= few, lambda: of_objects(few, output), lambda: _remat(partial(of_objects, slots))(output)
-    )
-
-    raw_confidence = ops.reshape(output, (batch, slots, 5 + num_classes))[..., 4]
-    spared = ops.cast(overlap < ignore_thresh, raw_confidence.dtype)
-    confidence = (has_object + (1 - has_object) * spared) * _bce(has_object, raw_confidence)
-    return dict(zip(TERMS, (xy, wh, ops.sum(confidence, -1), of_class), strict=True))
+    overlap = best_iou(pred_boxes, weight[..., None] * true[..., 0:4])
+    spared = ops.cast(overlap < ignore_thresh, raw.dtype)
+    confidence = ops.sum((has_object + (1 - has_object) * spared) * _bce(has_object, raw_confidence), -1)
+    # An image with more objects than were gathered has no loss, rather than the loss of a part of it.
+    left_out = ops.sum(ops.cast(has_object > 0, "int32"), -1) > weight.shape[-1]
+    return dict(zip(TERMS, (xy, wh, ops.where(left_out, np.nan, confidence), of_class), strict=True))
 
 
 def _bce(target, raw):

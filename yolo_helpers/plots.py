@@ -84,7 +84,12 @@ def show_grid(image: np.ndarray, y_true: np.ndarray, ax: Axes | None = None, tit
 
 
 def show_overlap(
-    image: np.ndarray, iou: np.ndarray, positive: np.ndarray, ignore_thresh: float, ax: Axes | None = None, title: str = ""
+    image: np.ndarray,
+    iou: np.ndarray,
+    positive: np.ndarray,
+    ignore_thresh: float,
+    ax: Axes | None = None,
+    title: str = "",
 ) -> Axes:
     """A photograph under the grid of one head: how well the boxes predicted at each cell fit a true box.
 

@@ -9,13 +9,12 @@ The reference (`../shared/oracle`, not part of the course) holds made-up batches
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
-sys.path.insert(0, str(ROOT / "tests"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 import numpy as np
 import tensorflow as tf
-from reference import ORACLE, oracle_case
+from reference import ORACLE, ROOT, oracle_case
 
 from yolo_helpers.loss import yolo_loss
 from yolo_helpers.training import write_json

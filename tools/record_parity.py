@@ -16,8 +16,8 @@ import numpy as np
 import tensorflow as tf
 from reference import ORACLE, ROOT, oracle_case
 
+from yolo_helpers.detection import write_json
 from yolo_helpers.loss import yolo_loss
-from yolo_helpers.training import write_json
 
 RECORD = ROOT / "data" / "recorded" / "parity.json"
 

@@ -1,14 +1,23 @@
-"""Pictures: boxes on photographs, targets on their grids, and the curves of a training.
+"""Pictures: boxes on photographs, targets on their grids, the curves of a training and what a detector gets wrong.
 
 Colours are those of Okabe and Ito, which colour-blind readers can tell apart; every box also carries its name.
 """
 
+import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch, Rectangle
+
+from yolo_helpers.annotations import open_image
+
+if TYPE_CHECKING:  # for the hints alone: at run time detection, which evaluation imports, imports this module
+    from yolo_helpers.evaluation import Curve, Mistake
 
 COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442", "#000000")
 
@@ -46,7 +55,92 @@ def show_boxes(
         ax.add_patch(Rectangle((x, y), box[2] - x, box[3] - y, fill=False, edgecolor=colour, linewidth=1.5))
         label = class_names[int(c)] + ("" if scores is None else f" {scores[number]:.2f}")
         style = {"boxstyle": "square,pad=0.1", "facecolor": colour, "edgecolor": "none", "alpha": 0.8}
-        ax.text(x, y, label, fontsize=6, color="white", va="top", bbox=style, clip_on=True)
+        ink = "black" if colour in COLOURS[3:7] else "white"  # the light ones
+        ax.text(x, y, label, fontsize=6, color=ink, va="top", bbox=style, clip_on=True)
+    return ax
+
+
+def save_boxes(
+    path: Path,
+    image: np.ndarray,
+    boxes: np.ndarray,
+    classes: np.ndarray,
+    class_names: Sequence[str],
+    scores: np.ndarray | None = None,
+) -> None:
+    """Writes the picture of `show_boxes` as a PNG file, whole or not at all; no display is needed.
+
+    Args:
+        path: the file; the picture has the pixels of the photograph, or if that is small, 800 on its longer side.
+        image, boxes, classes, class_names, scores: as in `show_boxes`.
+    """
+    height, width = np.asarray(image).shape[:2]
+    longer = max(height, width)
+    # A Figure that pyplot does not know opens no window and needs no closing.
+    figure = Figure(figsize=(8 * width / longer, 8 * height / longer), dpi=max(100, longer / 8))
+    show_boxes(image, boxes, classes, class_names, scores, figure.add_axes((0, 0, 1, 1)))
+    beside = path.with_name(path.name + ".writing")
+    figure.savefig(beside, format="png")
+    os.replace(beside, path)
+
+
+def show_mistakes(mistakes: Sequence["Mistake"], class_names: Sequence[str], columns: int = 4) -> list[Axes]:
+    """A gallery of mistakes, in their order: each in the middle of its part of the photograph.
+
+    Args:
+        mistakes: one of the lists of `worst_mistakes`.
+        class_names: names of the classes, in order.
+        columns: pictures beside each other.
+
+    Returns:
+        The axes of each mistake.
+    """
+    rows = max(1, -(-len(mistakes) // columns))
+    _, axes = plt.subplots(rows, columns, figsize=(2.5 * columns, 2.6 * rows), squeeze=False)
+    axes = axes.ravel().tolist()
+    for ax in axes:
+        ax.set_axis_off()
+    for mistake, ax in zip(mistakes, axes, strict=False):
+        title = f"missed, {mistake.image_path.name}"
+        scores = None
+        if mistake.score is not None:
+            title, scores = f"wrong, {mistake.image_path.name}", [mistake.score]
+        image, box = open_image(mistake.image_path), mistake.box
+        show_boxes(image, box[None], [mistake.class_index], class_names, scores, ax, title)
+        reach = 1.5 * max(box[2:] - box[:2])
+        (x, y), (width, height) = (box[:2] + box[2:]) / 2, image.size
+        ax.set(xlim=(max(x - reach, 0), min(x + reach, width)), ylim=(min(y + reach, height), max(y - reach, 0)))
+    return axes[: len(mistakes)]
+
+
+def show_precision_recall(curves: Mapping[str, "Curve"], ax: Axes | None = None) -> Axes:
+    """Precision over recall, one line and marker for each class, up to the highest recall that its detections reach.
+
+    Args:
+        curves: what `precision_recall` returned, or some classes of it; one without true boxes is left out.
+        ax: where to draw; a new figure when None.
+
+    Returns:
+        The axes.
+    """
+    ax = ax or plt.subplots(figsize=(5, 4))[1]
+    for number, (name, curve) in enumerate(curves.items()):
+        if np.isnan(curve.precision).any():
+            continue
+        reached = curve.precision > 0
+        ax.plot(
+            curve.recall[reached],
+            curve.precision[reached],
+            marker="osD^v*"[number % 6],
+            markersize=4,
+            markevery=10,
+            color=COLOURS[number % len(COLOURS)],
+            label=f"{name}, AP50 {curve.precision.mean():.2f}",
+        )
+    ax.set(xlim=(0, 1.02), ylim=(0, 1.02), xlabel="recall: part of the true boxes that is found")
+    ax.set_ylabel("precision: part of what is found that is right")
+    ax.legend(fontsize=8, loc="lower left")
+    ax.spines[["top", "right"]].set_visible(False)
     return ax
 
 

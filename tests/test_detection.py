@@ -1,4 +1,10 @@
-"""Detection against the original's numbers, TensorFlow's suppression and planted boxes."""
+"""Detection against the original's numbers, TensorFlow's suppression, planted boxes and darknet's detections."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
 
 import keras
 import numpy as np
@@ -7,10 +13,13 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from reference import ANCHORS, heads_that_see, needs_oracle, oracle_case
+from reference import ANCHORS, ROOT, SHARED, heads_that_see, needs_oracle, oracle_case
 
+from yolo_helpers.annotations import get_classes
 from yolo_helpers.boxes import box_iou
-from yolo_helpers.detection import detect, suppress, yolo_eval
+from yolo_helpers.darknet import build_body, save_weights
+from yolo_helpers.detection import BEST, SETTINGS, detect, load_detector, main, suppress, yolo_eval
+from yolo_helpers.model import inference_model, micro_yolo_body
 
 
 @needs_oracle
@@ -78,21 +87,25 @@ def test_heads_that_do_not_fit_are_said(wrong):
         yolo_eval(heads, ANCHORS, 3, (96, 128))
 
 
-def test_detect_looks_at_photographs_of_any_size_in_batches():
-    """A stand-in for a trained network: its heads are constants, the boxes of one 64 x 128 photograph."""
-    heads = heads_that_see([[20, 10, 60, 50, 1], [-20, 20, 30, 60, 2]], (64, 128))
+@keras.saving.register_keras_serializable("tests")
+class Constant(keras.layers.Layer):
+    def __init__(self, value):
+        super().__init__()
+        self.value = value
+
+    def call(self, inputs):
+        return keras.ops.repeat(self.value, keras.ops.shape(inputs)[0], axis=0)
+
+
+def detector_of(heads):
+    """A stand-in for a trained network: its heads are constants, whatever the photograph shows."""
     image = keras.Input((96, 128, 3), dtype="uint8")
+    return keras.Model(image, [Constant(head)(image) for head in heads])
 
-    @keras.saving.register_keras_serializable("tests")
-    class Constant(keras.layers.Layer):
-        def __init__(self, value):
-            super().__init__()
-            self.value = value
 
-        def call(self, inputs):
-            return keras.ops.repeat(self.value, keras.ops.shape(inputs)[0], axis=0)
-
-    detector = keras.Model(image, [Constant(head)(image) for head in heads])
+def test_detect_looks_at_photographs_of_any_size_in_batches():
+    """The boxes are those of one 64 x 128 photograph."""
+    detector = detector_of(heads_that_see([[20, 10, 60, 50, 1], [-20, 20, 30, 60, 2]], (64, 128)))
     photos = [Image.new("RGB", (128, 64)), Image.new("RGB", (256, 128)), Image.new("RGB", (128, 64))]
     small, large, again = detect(detector, photos, ANCHORS, 3, batch_size=2)
     assert small.classes.tolist() in ([1, 2], [2, 1])
@@ -100,3 +113,227 @@ def test_detect_looks_at_photographs_of_any_size_in_batches():
     np.testing.assert_array_equal(small.boxes, again.boxes)
     assert small.boxes.min() == 0  # cut off at the border of the photograph
     assert (np.diff(small.scores) <= 0).all()
+
+
+# What a training left
+
+
+@pytest.fixture(scope="module")
+def training(tmp_path_factory):
+    """A folder as `python -m yolo_helpers.training` leaves it, with an untrained network."""
+    folder = tmp_path_factory.mktemp("training")
+    keras.utils.set_random_seed(0)
+    body = micro_yolo_body(keras.Input((64, 96, 3)), 3, 2)
+    body.save_weights(folder / BEST)
+    settings = {"body": "micro", "input_shape": [64, 96], "anchors": ANCHORS.tolist(), "classes": ["cat", "dog"]}
+    (folder / SETTINGS).write_text(json.dumps(settings), encoding="utf-8")
+    return folder, body
+
+
+def test_a_detector_is_loaded_with_its_anchors_and_names(training):
+    folder, body = training
+    detector, anchors, class_names = load_detector(folder)
+    np.testing.assert_array_equal(anchors, ANCHORS)
+    assert class_names == ["cat", "dog"]
+    image = np.random.default_rng(0).integers(0, 256, (1, 64, 96, 3), dtype=np.uint8)
+    for ours, theirs in zip(detector(image), inference_model(body, (64, 96))(image), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        (SETTINGS, lambda content: None, "holds no settings.json: give the --folder"),
+        (BEST, lambda content: None, "holds no best.weights.h5: give the --folder of a training that has ended an"),
+        (SETTINGS, lambda content: content[:40], "do not make a detector .*copy both again"),
+        (SETTINGS, lambda content: content.replace(b"body", b"soul"), "do not make a detector .KeyError: 'body'"),
+        (SETTINGS, lambda content: b"[]", "do not make a detector"),
+        (SETTINGS, lambda content: content.replace(b"dog", b'dog", "cow'), "do not make a detector"),
+        (BEST, lambda content: content[: len(content) // 2], "do not make a detector"),
+        (BEST, lambda content: b"no weights", "do not make a detector"),
+    ],
+)
+def test_a_folder_that_is_no_training_is_said_in_one_sentence(training, tmp_path, name, change, message):
+    folder = tmp_path / "copy"
+    shutil.copytree(training[0], folder)
+    content = change((folder / name).read_bytes())
+    (folder / name).unlink()
+    if content is not None:
+        (folder / name).write_bytes(content)
+    with pytest.raises(ValueError, match=message) as caught:
+        load_detector(folder)
+    assert str(folder) in str(caught.value) and "\n" not in str(caught.value)
+
+
+# The command line
+
+
+@pytest.fixture
+def planted(monkeypatch):
+    """Lets the command line load a detector that sees two boxes, given in pixels of a photograph of 128 x 96."""
+    heads = heads_that_see([[20, 10, 60, 50, 1], [70, 20, 110, 80, 0]], (96, 128), num_classes=2)
+    loaded = detector_of(heads), ANCHORS, ["cat", "dog"]
+    monkeypatch.setattr("yolo_helpers.detection.load_detector", lambda folder: loaded)
+    return ["--folder", "training"]
+
+
+def photograph(path, size=(128, 96)):
+    path.parent.mkdir(exist_ok=True)
+    Image.new("RGB", size, "grey").save(path)
+    return str(path)
+
+
+def test_each_photograph_gets_a_picture_and_a_list(planted, tmp_path, capsys):
+    single = photograph(tmp_path / "single.png", (256, 192))
+    for name in ("a.png", "a.jpg", "B.JPG"):
+        photograph(tmp_path / "folder" / name)
+    (tmp_path / "folder" / "a.txt").write_text("no photograph", encoding="utf-8")
+    out = tmp_path / "out"
+    assert main([*planted, single, str(tmp_path / "folder"), "--out", str(out)]) == 0
+    names = {"single.png", "a.png", "a.jpg", "B.JPG"}
+    assert {path.name for path in out.iterdir()} == {name + end for name in names for end in (".png", ".json")}
+    for name, scale in (("single.png", 2), ("a.jpg", 1)):
+        content = json.loads((out / f"{name}.json").read_text(encoding="utf-8"))
+        assert content["photo"] == (single if scale == 2 else str(tmp_path / "folder" / name))
+        boxes = {found["class"]: found["box"] for found in content["objects"]}
+        np.testing.assert_allclose(boxes["dog"], np.array([20, 10, 60, 50]) * scale, atol=0.1 * scale)
+        np.testing.assert_allclose(boxes["cat"], np.array([70, 20, 110, 80]) * scale, atol=0.1 * scale)
+        assert len(content["objects"]) == 2 and all(0.99 < found["score"] <= 1 for found in content["objects"])
+        with Image.open(out / f"{name}.png") as picture:
+            pixels = np.asarray(picture.convert("RGB").resize((512, 384), Image.Resampling.NEAREST)).astype(int)
+        coloured = (
+            (np.ptp(pixels, axis=-1) > 40).reshape(96, 4, 128, 4).any((1, 3))
+        )  # by pixels of a 128 x 96 photograph
+        assert coloured[30, 19:22].any() and coloured[49:52, 40].any() and coloured[50, 69:72].any()
+        assert not coloured[30, 30:50].any()
+    printed = capsys.readouterr()
+    assert printed.out == f"4 of 4 photographs: pictures and boxes are in {out}\n"
+    assert printed.err.endswith("\r4 of 4 photographs\n")
+
+
+def test_the_threshold_is_the_least_score(planted, tmp_path):
+    path = photograph(tmp_path / "a.png")
+    assert main([*planted, path, "--out", str(tmp_path / "out"), "--threshold", "1"]) == 0
+    assert json.loads((tmp_path / "out" / "a.png.json").read_text(encoding="utf-8"))["objects"] == []
+
+
+def test_a_photograph_that_cannot_be_read_is_said_and_the_others_go_on(training, tmp_path):
+    """As a reader starts it, on a computer without a display."""
+    for name in ("a.png", "c.png"):
+        photograph(tmp_path / "photos" / name)
+    (tmp_path / "photos" / "b.png").write_bytes(b"no image")
+    arguments = ["--folder", str(training[0]), str(tmp_path / "photos"), str(tmp_path / "missing.jpg")]
+    variables = {name: value for name, value in os.environ.items() if name != "DISPLAY"} | {"MPLBACKEND": "TkAgg"}
+    command = [sys.executable, "-m", "yolo_helpers.detection", *arguments, "--out", str(tmp_path / "out")]
+    done = subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True)
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 2 and "b.png: the image does not open" in errors[0] and "missing.jpg" in errors[1]
+    assert done.stdout.startswith("2 of 4 photographs")
+    names = [f"{name}.png{end}" for name in "ac" for end in (".json", ".png")]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == names
+
+
+def test_results_are_whole_or_as_they_were(planted, tmp_path, monkeypatch):
+    path = photograph(tmp_path / "a.png")
+    assert main([*planted, path, "--out", str(tmp_path / "out")]) == 0
+    before = {file.name: file.read_bytes() for file in (tmp_path / "out").iterdir()}
+
+    def full(figure, file, **settings):
+        file.write_bytes(b"half a picture")
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", full)
+    with pytest.raises(OSError, match="No space"):
+        main([*planted, path, "--out", str(tmp_path / "out"), "--threshold", "1"])
+    assert {name: (tmp_path / "out" / name).read_bytes() for name in before} == before
+
+
+def test_faulty_arguments_are_said_before_anything_is_written(planted, tmp_path, capsys):
+    one, other = photograph(tmp_path / "one" / "a.png"), photograph(tmp_path / "other" / "a.png")
+    (tmp_path / "empty").mkdir()
+    out = ["--out", str(tmp_path / "out")]
+    with pytest.raises(ValueError, match="2 photographs are called a.png"):
+        main([*planted, one, other, *out])
+    with pytest.raises(ValueError, match="empty: no photographs in this folder"):
+        main([*planted, str(tmp_path / "empty"), *out])
+    with pytest.raises(ValueError, match="choose another --out"):
+        main([*planted, one, "--out", str(tmp_path / "one")])
+    for wrong in (
+        [*planted, one, "--threshold", "30"],
+        ["--cfg", "net.cfg", one],
+        [*planted, one, "--weights", "w"],
+        [one],
+    ):
+        with pytest.raises(SystemExit):
+            main([*wrong, *out])
+    assert "between 0 and 1, found 30" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+# Darknet's networks
+
+GROCERY = SHARED / "data/grocery_tiny"
+
+
+@pytest.mark.skipif(not GROCERY.exists(), reason="the trained darknet network is not here")
+def test_a_network_of_darknets_finds_what_darknet_finds(tmp_path):
+    arguments = [f"--cfg={GROCERY}/yolov3-tiny-aix2022.cfg", f"--weights={GROCERY}/yolov3-tiny-aix2022.weights"]
+    arguments += [f"--classes={GROCERY}/yolohw.names", "--threshold=0.24", f"--out={tmp_path}", str(GROCERY / "images")]
+    assert main(arguments) == 0
+    names = get_classes(GROCERY / "yolohw.names")
+    photos = json.loads((GROCERY / "reference_detections.json").read_bytes())["images"]
+    assert len(photos) == 3
+    for photo, reference in photos.items():
+        found = json.loads((tmp_path / f"{photo}.json").read_text(encoding="utf-8"))["objects"]
+        expected = reference["detections"]
+        assert sorted(one["class"] for one in found) == sorted(names[one["cls"]] for one in expected)
+        for one in expected:
+            # A class may stand twice on a photograph: the one with the nearest score is meant.
+            same = [other for other in found if other["class"] == names[one["cls"]]]
+            nearest = min(same, key=lambda other: abs(other["score"] - one["prob"]))
+            assert abs(nearest["score"] - one["prob"]) < 0.02
+            np.testing.assert_allclose(nearest["box"], one["xyxy_px"], atol=3)
+
+
+CFG = """
+[net]
+height=64
+width=64
+
+[convolutional]
+filters=4
+size=32
+stride=32
+activation=leaky
+batch_normalize=1
+
+[convolutional]
+filters=7
+size=1
+activation=linear
+
+[yolo]
+mask=1
+anchors=10,10, 20,20
+classes=2
+"""
+
+
+def test_darknets_files_that_do_not_fit_are_said(tmp_path):
+    cfg, weights, names = (tmp_path / name for name in ("net.cfg", "net.weights", "net.names"))
+    cfg.write_text(CFG, encoding="utf-8")
+    save_weights(build_body(cfg), weights)
+    path = photograph(tmp_path / "photos" / "a.png")
+    arguments = [f"--cfg={cfg}", f"--weights={weights}", f"--classes={names}", path, f"--out={tmp_path / 'out'}"]
+
+    names.write_text("cat\n", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"net.names: found 1 names, expected 2 as in .*net.cfg"):
+        main(arguments)
+    names.write_text("cat\ndog\n", encoding="utf-8")
+    assert main(arguments) == 0
+    assert sorted(file.name for file in (tmp_path / "out").iterdir()) == ["a.png.json", "a.png.png"]
+    heads_cut_off = weights.read_bytes()[: -4 * (7 + 7 * 4)]
+    weights.write_bytes(heads_cut_off)
+    with pytest.raises(ValueError, match="holds 1 of 2 convolutions, no trained heads"):
+        main(arguments)

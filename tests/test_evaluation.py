@@ -1,18 +1,31 @@
-"""Average precision: a case worked out by hand, and the corner cases."""
+"""Judging: cases worked out by hand, pycocotools used directly, and the corner cases."""
+
+import json
+from pathlib import Path
 
 import numpy as np
 import pytest
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
 
 from yolo_helpers.annotations import Annotation
+from yolo_helpers.boxes import box_area, box_iou
 from yolo_helpers.detection import Detections
-from yolo_helpers.evaluation import average_precision
+from yolo_helpers.evaluation import (
+    Mistake,
+    average_precision,
+    average_precision_by_size,
+    best_threshold,
+    precision_recall,
+    worst_mistakes,
+)
 
 NOTHING = Detections(np.zeros((0, 4)), np.zeros(0), np.zeros(0, int))
 
 
 def annotation(*boxes):
     boxes = np.array(boxes, np.float32).reshape(-1, 5)
-    return Annotation("photo.png", boxes[:, :4], boxes[:, 4].astype(int))
+    return Annotation(Path("photo.png"), boxes[:, :4], boxes[:, 4].astype(int))
 
 
 def detections(*boxes):
@@ -65,3 +78,187 @@ def test_nothing_found_is_zero():
 def test_as_many_detections_as_photographs():
     with pytest.raises(ValueError, match="detections for 1 photographs, found 2"):
         average_precision([annotation()], [NOTHING, NOTHING], ["a"])
+
+
+# Five true boxes of one class, of 20 x 20, 50 x 50 and 100 x 100 pixels. By falling score, what is found is right (A),
+# wrong, right (B, IoU 0.8), right (C), wrong (B again), right (E), wrong; D is missed. Precision and recall are so far
+# 1 and 1/5, 1/2, 2/3 and 2/5, 3/4 and 3/5, 3/5, 4/6 and 4/5, 4/7.
+A, B, C = [0, 0, 20, 20], [100, 0, 150, 50], [0, 100, 100, 200]
+D, E = [0, 0, 50, 50], [100, 100, 200, 200]
+FIVE = [annotation(*([*box, 0] for box in (A, B, C))), annotation(*([*box, 0] for box in (D, E)))]
+FOUND = [
+    detections([*A, 0.9, 0], [100, 0, 150, 40, 0.7, 0], [*C, 0.6, 0], [100, 0, 140, 50, 0.5, 0]),
+    detections([300, 300, 350, 350, 0.8, 0], [*E, 0.4, 0], [300, 0, 400, 100, 0.3, 0]),
+]
+
+
+def test_five_boxes_by_size():
+    """Medium are B and D; found are a wrong box, B, and B again: precision 1/2 up to recall 1/2, 51 of 101 recalls."""
+    by_size = average_precision_by_size(FIVE, FOUND, ["a"])
+    values = {size: figures["AP50"]["a"] for size, figures in by_size.items()}
+    assert values == pytest.approx({"small": 1, "medium": 51 / 2 / 101, "large": 1})
+
+
+def test_five_boxes_as_a_curve():
+    """Made falling from the right: 1 up to recall 1/5, 3/4 up to 3/5, 4/6 up to 4/5, then 0."""
+    curve = precision_recall(FIVE, FOUND, ["a"])["a"]
+    for recall, precision, score in (
+        (0, 1, 0.9),
+        (0.19, 1, 0.9),
+        (0.21, 3 / 4, 0.7),
+        (0.41, 3 / 4, 0.6),
+        (0.59, 3 / 4, 0.6),
+        (0.61, 4 / 6, 0.4),
+        (0.79, 4 / 6, 0.4),
+        (0.81, 0, 0),
+        (1, 0, 0),
+    ):
+        at = round(recall * 100)
+        assert (curve.recall[at], curve.precision[at], curve.scores[at]) == pytest.approx((recall, precision, score))
+    assert curve.precision.mean() == average_precision(FIVE, FOUND, ["a"])["AP50"]["a"]
+
+
+def test_five_boxes_at_the_best_threshold():
+    """F1 = 2 right / (found + 5), by falling score: 2/6, 2/7, 4/8, 6/9, 6/10, 8/11, 8/12."""
+    assert best_threshold(FIVE, FOUND, ["a"]) == pytest.approx((0.4, 8 / 11))
+
+
+def test_five_boxes_and_their_mistakes():
+    wrong, missed = worst_mistakes(FIVE, FOUND, ["a"])
+    assert [mistake.score for mistake in wrong] == pytest.approx([0.8, 0.5, 0.3])
+    assert [mistake.box.tolist() for mistake in wrong] == [[300, 300, 350, 350], [100, 0, 140, 50], [300, 0, 400, 100]]
+    (missed,) = missed
+    assert missed.box.tolist() == D and missed.score is None and missed.image_path == FIVE[1].image_path
+    assert [len(kind) for kind in worst_mistakes(FIVE, FOUND, ["a"], count=1)] == [1, 1]
+
+
+def random_case(seed):
+    """Boxes of 8 to 200 pixels, and detections that are moved, repeated, of another class, invented or missing."""
+    rng = np.random.default_rng(seed)
+
+    def boxes(count):
+        corners = rng.uniform(0, 300, (count, 2))
+        sides = 8 * 25 ** rng.random((count, 2))
+        return np.column_stack([corners, corners + sides, rng.integers(0, 3, count)])
+
+    truth, found = [], []
+    for _ in range(12):
+        true = boxes(rng.integers(0, 8))
+        near = np.concatenate([true, true[::2]])
+        near[:, :4] += rng.normal(0, 2, (len(near), 4))
+        near = np.concatenate([near[rng.random(len(near)) < 0.8], boxes(3)])
+        near[:, 2:4] = np.maximum(near[:, 2:4], near[:, :2] + 1)
+        near[rng.random(len(near)) < 0.1, 4] = 1
+        scores = rng.integers(1, 60, len(near)) / 60  # few different ones, so that many are equal
+        found.append(detections(*np.insert(near, 4, scores, axis=1)))
+        truth.append(annotation(*true))
+    return truth, found
+
+
+def plain_pycocotools(truth, found, tmp_path, classes):
+    """The way of pycocotools' own demo: files and loadRes, for these classes alone."""
+
+    def boxes(i, one):
+        sides = one.boxes[:, 2:] - one.boxes[:, :2]
+        for (x, y), (w, h), c in zip(one.boxes[:, :2].tolist(), sides.tolist(), one.classes.tolist()):
+            yield {"image_id": i, "category_id": c, "bbox": [x, y, w, h], "area": w * h, "iscrowd": 0}
+
+    true_boxes = [box for i, one in enumerate(truth) for box in boxes(i, one)]
+    content = {
+        "images": [{"id": i} for i in range(len(truth))],
+        "annotations": [box | {"id": number} for number, box in enumerate(true_boxes, start=1)],
+        "categories": [{"id": c} for c in range(3)],
+    }
+    results = [
+        {"image_id": i, "category_id": box["category_id"], "bbox": box["bbox"], "score": float(score)}
+        for i, one in enumerate(found)
+        for box, score in zip(boxes(i, one), one.scores)
+    ]
+    (tmp_path / "truth.json").write_text(json.dumps(content), encoding="utf-8")
+    (tmp_path / "found.json").write_text(json.dumps(results), encoding="utf-8")
+    coco = COCO(tmp_path / "truth.json")
+    judge = COCOeval(coco, coco.loadRes(str(tmp_path / "found.json")), "bbox")
+    judge.params.catIds = classes
+    judge.evaluate()
+    judge.accumulate()
+    judge.summarize()
+    return judge
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_figures_are_those_of_pycocotools_used_directly(seed, tmp_path):
+    truth, found = random_case(seed)
+    scores, by_size = (judge(truth, found, "abc") for judge in (average_precision, average_precision_by_size))
+    curves = precision_recall(truth, found, "abc")
+    for name, classes in {"a": [0], "b": [1], "c": [2], "mean": [0, 1, 2]}.items():
+        judge = plain_pycocotools(truth, found, tmp_path, classes)
+        ap, ap50, _, *sizes = judge.stats[:6]
+        assert (scores["AP"][name], scores["AP50"][name]) == pytest.approx((ap, ap50))
+        found_sizes = [by_size[size]["AP"][name] for size in ("small", "medium", "large")]
+        assert np.nan_to_num(found_sizes, nan=-1) == pytest.approx(sizes)  # pycocotools' -1: there is no such box
+        if name != "mean":
+            assert np.array_equal(curves[name].precision, judge.eval["precision"][0, :, 0, 0, 2])
+            assert np.array_equal(curves[name].scores, judge.eval["scores"][0, :, 0, 0, 2])
+    assert min(sizes) > 0.1  # of all classes: the case has right ones of each size
+
+
+def plain_matches(truth, found, threshold):
+    """Plain loops: the best detection first takes the true box of its class that it overlaps most, from IoU 0.5."""
+    right, wrong, missed = [], [], []
+    for one, other in zip(truth, found):
+        free = set(range(len(one.boxes)))
+        for d in np.argsort(-other.scores, kind="stable"):
+            if other.scores[d] < threshold:
+                continue
+            overlaps = [(box_iou(other.boxes[[d]], one.boxes[[t]])[0, 0], t) for t in free]
+            best = max((o for o in overlaps if one.classes[o[1]] == other.classes[d]), default=(0, None))
+            (right if best[0] >= 0.5 else wrong).append(other.scores[d])
+            free -= {best[1]} if best[0] >= 0.5 else set()
+        missed += [box_area(one.boxes[t]) for t in free]
+    return right, wrong, missed
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_threshold_and_mistakes_are_those_of_plain_loops(seed):
+    truth, found = random_case(seed)
+    boxes = sum(len(one.boxes) for one in truth)
+
+    def f1(threshold):
+        right, wrong, _ = plain_matches(truth, found, threshold)
+        return 2 * len(right) / (len(right) + len(wrong) + boxes)
+
+    threshold, best = best_threshold(truth, found, "abc")
+    candidates = np.unique(np.concatenate([one.scores for one in found]))
+    assert f1(threshold) == pytest.approx(best) and best == pytest.approx(max(f1(score) for score in candidates))
+    # With the threshold, `detect` would find just these: the comparison is its own.
+    kept = [Detections(*(part[one.scores >= threshold] for part in one)) for one in found]
+    _, wrong, missed = plain_matches(truth, kept, 0)
+    mistakes = worst_mistakes(truth, kept, "abc", count=1000)
+    assert [mistake.score for mistake in mistakes[0]] == sorted(wrong, reverse=True)
+    areas = [box_area(mistake.box) for mistake in mistakes[1]]
+    assert areas == pytest.approx(sorted(missed, reverse=True), rel=1e-4) and len(areas) > 3
+
+
+def test_a_curve_of_a_class_without_true_boxes_is_unknown_and_of_one_never_found_is_zero():
+    curves = precision_recall([annotation([0, 0, 10, 10, 0])], [NOTHING], ["a", "b"])
+    assert (curves["a"].precision == 0).all() and np.isnan(curves["b"].precision).all()
+
+
+def test_there_is_no_best_threshold_if_nothing_is_right():
+    with pytest.raises(ValueError, match="No detection fits a true box"):
+        best_threshold([annotation([0, 0, 10, 10, 0])], [detections([50, 50, 60, 60, 0.9, 0])], ["a"])
+    with pytest.raises(ValueError, match="No detection fits a true box"):
+        best_threshold([annotation()], [NOTHING], ["a"])
+
+
+def test_without_mistakes_both_lists_are_empty():
+    assert worst_mistakes([annotation([0, 0, 9, 9, 0])], [detections([0, 0, 9, 9, 0.9, 0])], ["a"]) == ([], [])
+
+
+def test_what_was_never_found_at_all_is_missed():
+    missed = worst_mistakes([annotation([0, 0, 9, 9, 0], [0, 0, 20, 20, 1])], [NOTHING], ["a", "b"])[1]
+    assert all(isinstance(mistake, Mistake) for mistake in missed)
+    assert [(mistake.class_index, mistake.box.tolist()) for mistake in missed] == [
+        (1, [0, 0, 20, 20]),
+        (0, [0, 0, 9, 9]),
+    ]

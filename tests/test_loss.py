@@ -1,5 +1,7 @@
 """The loss against the original's numbers, against plain loops, and against itself in every way it can be run."""
 
+import json
+
 import keras
 import numpy as np
 import pytest
@@ -8,7 +10,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from reference import ANCHORS, MASKS, needs_oracle, oracle_case, plain_terms, random_case
 
-from yolo_helpers.loss import TRUE_BOXES_AT_ONCE, YoloLoss, box_iou, identity_loss, yolo_loss, yolo_loss_terms
+from tools.record_parity import RECORD, compare
+from yolo_helpers.anchors import objects_gathered
+from yolo_helpers.loss import (
+    TRUE_BOXES_AT_ONCE,
+    YoloLoss,
+    best_iou,
+    box_iou,
+    identity_loss,
+    yolo_loss,
+    yolo_loss_terms,
+)
+from yolo_helpers.targets import preprocess_true_boxes
 
 
 def loss_and_gradient(outputs, y_true, *arguments, jit_compile=False):
@@ -33,6 +46,18 @@ def test_loss_and_gradient_are_the_originals(number):
     assert loss.mean() == pytest.approx(case["loss"], rel=1e-5)
     for gradient, expected in zip(gradients, case["grad"], strict=True):
         np.testing.assert_allclose(gradient / len(loss), expected, rtol=0, atol=1e-5 * np.abs(expected).max())
+
+
+@needs_oracle
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_the_record_that_lesson_03a_shows_is_right(number):
+    recorded = json.loads(RECORD.read_text(encoding="utf-8"))["cases"][number]
+    again = compare(number)
+    assert recorded["name"] == again["name"] and recorded["original"] == again["original"]
+    assert recorded["ours"] == pytest.approx(again["ours"], rel=1e-5)
+    assert recorded["gradient_largest"] == again["gradient_largest"]
+    for difference in (recorded["gradient_difference"], again["gradient_difference"]):
+        assert 0 <= difference < 1e-5 * again["gradient_largest"]
 
 
 @settings(max_examples=25, deadline=None)
@@ -71,12 +96,27 @@ def test_eager_graph_and_xla_agree(boxes):
         np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-5)
 
 
-def test_more_boxes_than_are_compared_at_once():
-    outputs, y_true, anchors, num_classes = random_case(6, input_shape=(96, 96), batch=1, boxes=150)
-    assert max(int(target[..., 4].sum()) for target in y_true) > TRUE_BOXES_AT_ONCE
-    terms = yolo_loss_terms([*outputs, *y_true], anchors, num_classes)
-    expected = plain_terms(outputs, y_true, anchors, num_classes, 0.5, MASKS[9])
-    assert float(terms["confidence"][0]) == pytest.approx(expected["confidence"][0], rel=1e-4)
+def crowd(count):
+    """Boxes (1, count, 5) of one picture of 96 x 96 that fill as many slots of the finest head."""
+    places = np.argwhere(np.ones((12, 12, 3)))[:count]
+    centres, sizes = places[:, 1::-1] * 8 + 4, ANCHORS[places[:, 2]]
+    return np.column_stack([centres - sizes / 2, centres + sizes / 2, places[:, 2]])[None]
+
+
+def test_as_many_objects_as_are_gathered_and_one_more():
+    most = objects_gathered(12 * 12 * 3)
+    assert TRUE_BOXES_AT_ONCE < most < 12 * 12 * 3
+    with pytest.raises(ValueError, match=f"image 0 has {most + 1} objects in the head of stride 8.*at most {most}"):
+        preprocess_true_boxes(crowd(most + 1), (96, 96), ANCHORS, 3)
+    outputs, _, *_ = random_case(6, input_shape=(96, 96))
+    y_true = [np.repeat(target, 2, axis=0) for target in preprocess_true_boxes(crowd(most), (96, 96), ANCHORS, 3)]
+    y_true[2][1, 11, 11, 0] = y_true[2][1, 0, 0, 0]  # one more, by hand, in the second image
+    terms = yolo_loss_terms([*outputs, *y_true], ANCHORS, 3)
+    expected = plain_terms(outputs, y_true, ANCHORS, 3, 0.5, MASKS[9])
+    for name, values in expected.items():
+        assert float(terms[name][0]) == pytest.approx(values[0], rel=1e-4), name
+    loss = yolo_loss([*outputs, *y_true], ANCHORS, 3).numpy()[:, 0]
+    assert np.isfinite(loss[0]) and np.isnan(loss[1])
 
 
 def test_an_image_does_not_feel_its_batch_mates():
@@ -119,6 +159,20 @@ def test_box_iou_is_that_of_keras(seed):
     np.testing.assert_allclose(box_iou(one, other), expected, atol=1e-5)
 
 
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), count=st.integers(1, 2 * TRUE_BOXES_AT_ONCE + 1))
+def test_best_iou_is_the_largest_of_all(seed, count):
+    rng = np.random.default_rng(seed)
+    predicted = rng.uniform(0.1, 1, (2, 7, 4)).astype(np.float32)
+    true_boxes = rng.uniform(0.1, 1, (2, count, 4)).astype(np.float32)
+    true_boxes[1, rng.integers(0, count + 1) :] = 0
+    found = np.asarray(best_iou(predicted, true_boxes))
+    for b, n in np.ndindex(2, 7):
+        assert found[b, n] == pytest.approx(
+            max(float(box_iou(predicted[b, n], box)) for box in true_boxes[b]), abs=1e-5
+        )
+
+
 def test_identity_loss_hands_on_what_it_gets():
     y_pred = np.array([[3.0], [4.0]])
     assert identity_loss(np.full((2, 1), np.nan), y_pred) is y_pred
@@ -132,12 +186,27 @@ def layer_model(outputs, y_true, layer):
 def test_the_layer_is_the_function_and_survives_saving(tmp_path):
     outputs, y_true, anchors, num_classes = random_case(10)
     model = layer_model(outputs, y_true, YoloLoss(anchors, num_classes, ignore_thresh=0.6))
+    model.compile(optimizer="sgd", loss={"yolo_loss": identity_loss})
     expected = yolo_loss([*outputs, *y_true], anchors, num_classes, 0.6)
     np.testing.assert_allclose(model.predict([*outputs, *y_true], verbose=0), expected, rtol=1e-6)
     model.save(tmp_path / "model.keras")
     again = keras.models.load_model(tmp_path / "model.keras")  # safe mode is on by default
-    np.testing.assert_allclose(again.predict([*outputs, *y_true], verbose=0), expected, rtol=1e-6)
     assert again.output_names == ["yolo_loss"] and again.output_shape == (None, 1)
+    evaluated = again.evaluate([*outputs, *y_true], np.zeros((2, 1)), verbose=0, return_dict=True)
+    assert evaluated["loss"] == pytest.approx(float(np.mean(expected)), rel=1e-6)
+
+
+def test_the_layer_logs_the_mean_of_each_term():
+    outputs, y_true, anchors, num_classes = random_case(13, batch=5)
+    model = layer_model(outputs, y_true, YoloLoss(anchors, num_classes))
+    assert model.weights == []  # the means are no weights: what is saved fits a body without the layer
+    model.compile(loss={"yolo_loss": identity_loss})
+    terms = yolo_loss_terms([*outputs, *y_true], anchors, num_classes)
+    for _ in range(2):  # the second time, nothing of the first is left in the means
+        logged = model.evaluate([*outputs, *y_true], np.zeros((5, 1)), batch_size=2, verbose=0, return_dict=True)
+        for name, values in terms.items():
+            assert logged[name] == pytest.approx(float(np.mean(values)), rel=1e-5)
+        assert sum(logged[name] for name in terms) == pytest.approx(logged["loss"], rel=1e-5)
 
 
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16", "float64"])

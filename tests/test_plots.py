@@ -7,11 +7,23 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from matplotlib.colors import to_hex
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.patches import FancyBboxPatch, Rectangle
 from matplotlib.text import Annotation
+from PIL import Image
 
-from yolo_helpers.plots import COLOURS, show_boxes, show_graph, show_grid, show_history
+from yolo_helpers.evaluation import Curve, Mistake
+from yolo_helpers.plots import (
+    COLOURS,
+    save_boxes,
+    show_boxes,
+    show_graph,
+    show_grid,
+    show_history,
+    show_mistakes,
+    show_overlap,
+    show_precision_recall,
+)
 
 IMAGE = np.full((48, 64, 3), 200, np.uint8)
 BOXES = np.array([[2, 3, 22, 33], [30, 10, 60, 40], [5, 35, 15, 45]], np.float32)
@@ -50,10 +62,90 @@ def test_scores_stand_beside_the_names():
     assert labels(ax) == ["Platelets 0.99", "WBC 0.30"]
 
 
+def test_every_name_can_be_read_on_its_colour():
+    names = [str(number) for number in range(len(COLOURS))]
+    ax = show_boxes(IMAGE, np.tile(BOXES[:1], (len(names), 1)), range(len(names)), names)
+    for text in ax.texts:
+        # Relative luminance and contrast as in WCAG 2; 3 is its least for marks and large text.
+        ink, paper = (
+            np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4) @ [0.2126, 0.7152, 0.0722]
+            for rgb in (np.array(to_rgb(c)) for c in (text.get_color(), text.get_bbox_patch().get_facecolor()))
+        )
+        assert (max(ink, paper) + 0.05) / (min(ink, paper) + 0.05) > 3, text.get_text()
+
+
 def test_a_picture_without_boxes_and_axes_of_ones_own():
     given = plt.subplots()[1]
     assert show_boxes(IMAGE, np.zeros((0, 4)), np.zeros(0, int), NAMES, ax=given) is given
     assert not rectangles(given) and not labels(given) and len(given.images) == 1
+
+
+def test_a_saved_picture_shows_the_photograph_with_boxes_and_leaves_no_figure(tmp_path):
+    photo = np.full((1200, 1600, 3), 200, np.uint8)
+    save_boxes(tmp_path / "a.png", photo, np.array([[400, 300, 1200, 900]]), [1], NAMES, [0.5])
+    assert [path.name for path in tmp_path.iterdir()] == ["a.png"] and not plt.get_fignums()
+    with Image.open(tmp_path / "a.png") as image:
+        pixels = np.asarray(image.convert("RGB")).astype(int)
+    assert pixels.shape == photo.shape  # pixel for pixel
+    blue = (abs(pixels - [0x00, 0x72, 0xB2]) < 40).all(-1)
+    rows, columns = np.nonzero(blue)
+    assert abs(np.array([columns.min(), rows.min(), columns.max(), rows.max()]) - [400, 300, 1200, 900]).max() <= 6
+    assert (pixels[600, 500] == 200).all() and (pixels[100, 100] == 200).all()
+
+
+def test_a_small_photograph_is_enlarged_so_that_names_can_be_read(tmp_path):
+    save_boxes(tmp_path / "a.png", IMAGE, BOXES, [0, 1, 2], NAMES)
+    with Image.open(tmp_path / "a.png") as image:
+        assert image.size == (800, 600)
+
+
+# Mistakes
+
+
+def test_a_gallery_shows_each_mistake_in_its_part_of_the_photograph(tmp_path):
+    path = tmp_path / "smear.png"
+    Image.new("RGB", (640, 480)).save(path)
+    mistakes = [
+        Mistake(path, np.array([300.0, 200, 340, 220]), 1, 0.93),
+        Mistake(path, np.array([0.0, 440, 20, 480]), 2, None),
+        Mistake(path, np.array([0.0, 0, 640, 480]), 0, 0.5),
+    ]
+    first, second, third = show_mistakes(mistakes, NAMES, columns=2)
+    assert [ax.get_title() for ax in (first, second, third)] == [
+        "wrong, smear.png",
+        "missed, smear.png",
+        "wrong, smear.png",
+    ]
+    assert [labels(ax) for ax in (first, second, third)] == [["RBC 0.93"], ["WBC"], ["Platelets 0.50"]]
+    assert [rectangles(first)[0].get_xy(), rectangles(first)[0].get_width()] == [(300, 200), 40]
+    assert (first.get_xlim(), first.get_ylim()) == ((260, 380), (270, 150))
+    assert (second.get_xlim(), second.get_ylim()) == ((0, 70), (480, 400))  # cut off at the photograph's border
+    assert (third.get_xlim(), third.get_ylim()) == ((0, 640), (480, 0))
+    assert len(first.figure.axes) == 4 and not first.figure.axes[3].axison  # two rows of two, the last one empty
+
+
+def test_a_gallery_without_mistakes_is_empty():
+    assert show_mistakes([], NAMES) == []
+
+
+def test_precision_over_recall_is_drawn_as_far_as_it_is_reached():
+    recall = np.linspace(0, 1, 101)
+    step = np.where(recall <= 0.6, 0.75, 0)
+    curves = {
+        "Platelets": Curve(recall, step, step),
+        "nowhere": Curve(recall, recall * np.nan, recall * np.nan),
+        "WBC": Curve(recall, np.ones(101), np.ones(101)),
+    }
+    ax = show_precision_recall(curves)
+    platelets, white = ax.lines
+    np.testing.assert_array_equal(platelets.get_xdata(), recall[:61])
+    assert (platelets.get_ydata() == 0.75).all() and len(white.get_xdata()) == 101
+    texts = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert texts == ["Platelets, AP50 0.45", "WBC, AP50 1.00"]
+    assert ax.get_xlabel().startswith("recall") and ax.get_ylabel().startswith("precision")
+    assert platelets.get_marker() != white.get_marker()  # told apart without colour
+    assert {line.get_color() for line in ax.lines} < set(COLOURS)
+    assert show_precision_recall(curves, ax=ax) is ax
 
 
 # The grid
@@ -69,6 +161,21 @@ def test_grid_draws_the_cell_the_box_and_the_centre_of_each_filled_slot():
     assert sorted(line.get_xydata()[0].tolist() for line in ax.lines) == [[8, 6], [40, 24]]
     assert sorted(labels(ax)) == [" 0", " 2"]
     assert len(ax.get_xticks()) == 5 and len(ax.get_yticks()) == 4
+
+
+# The ignore mask
+
+
+def test_overlap_frames_the_cells_with_a_spared_slot_and_dots_those_with_an_object():
+    iou, positive = np.zeros((3, 4, 3)), np.zeros((3, 4, 3), bool)
+    iou[1, 2], positive[1, 2, 0] = (0.9, 0.2, 0.1), True  # the object itself is not spared
+    iou[0, 1], positive[0, 1, 1] = (0.6, 0.9, 0.1), True  # its neighbour in the same cell is
+    iou[2, 3, 2] = 0.5  # an empty cell, just at the threshold
+    ax = show_overlap(IMAGE, iou, positive, 0.5, title="spared")
+    assert sorted(frame.get_xy() for frame in rectangles(ax)) == [(16, 0), (48, 32)]
+    assert sorted(map(tuple, ax.lines[0].get_xydata())) == [(24, 8), (40, 24)]
+    np.testing.assert_array_equal(ax.images[1].get_array(), iou.max(-1))
+    assert ax.get_title() == "spared"
 
 
 # The curves of a training

@@ -9,6 +9,8 @@ from reference import ANCHORS
 
 from yolo_helpers.annotations import read_annotations
 from yolo_helpers.dataset import YoloDataset
+from yolo_helpers.detection import load_detector
+from yolo_helpers.evaluation import evaluate
 from yolo_helpers.loss import identity_loss, yolo_loss
 from yolo_helpers.model import micro_yolo_body, tiny_yolo_body
 from yolo_helpers.smear import CLASS_NAMES, write_smears
@@ -221,6 +223,9 @@ def test_from_the_command_line(tmp_path, capsys):
     assert settings["classes"] == list(CLASS_NAMES) and settings["body"] == "micro" and len(settings["anchors"]) == 9
     scores = json.loads((tmp_path / "out" / "test.json").read_text(encoding="utf-8"))
     assert set(scores) == {"AP50", "AP"} and set(scores["AP50"]) == {*CLASS_NAMES, "mean"}
+    detector, anchors, class_names = load_detector(tmp_path / "out")
+    again = evaluate(detector, read_annotations(path)[0], anchors, class_names)
+    assert again["AP50"] == pytest.approx(scores["AP50"], abs=1e-3)
     with pytest.raises(ValueError, match="holds a training already"):
         main(arguments)
     main([*arguments, "--resume"])

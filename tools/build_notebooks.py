@@ -59,12 +59,11 @@ def clean(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
         if cell.cell_type != "code":
             continue
         cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
+        # A widget lives only beside a running kernel; without one its output would be a line of program text.
+        cell.outputs = [output for output in cell.outputs if WIDGET not in output.get("data", {})]
         for output in cell.outputs:
             if "metadata" in output:
                 output.metadata = nbformat.from_dict({})
-            if "data" in output:
-                output.data.pop(WIDGET, None)
-        cell.outputs = [output for output in cell.outputs if output.get("data", True)]
     return notebook
 
 

@@ -84,6 +84,17 @@ def grid_shapes(input_shape: tuple[int, int], num_heads: int) -> list[tuple[int,
     return [(height // stride, width // stride) for stride in STRIDES[:num_heads]]
 
 
+def objects_gathered(slots: int) -> int:
+    """The most objects that one image may have in one head: one slot in eight, and 128 or all in a small grid.
+
+    The loss gathers this many slots, a number that compilers know; `preprocess_true_boxes` refuses more.
+
+    Args:
+        slots: of one head, 3 for each cell.
+    """
+    return min(slots, max(128, slots // 8))
+
+
 def anchor_iou(sizes: np.ndarray, anchors: np.ndarray) -> np.ndarray:
     """IoU of boxes and anchors that are laid on the same centre, so that only the shapes count.
 

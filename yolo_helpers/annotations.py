@@ -191,8 +191,14 @@ def get_classes(path: Path | str) -> list[str]:
     return names
 
 
-def _files(folder: Path, suffixes: Iterable[str], pattern: str = "*") -> list[Path]:
-    """The folder's files in alphabetical order, without hidden ones (such as macOS' `._photo.jpg`)."""
+def list_files(folder: Path, suffixes: Iterable[str], pattern: str = "*") -> list[Path]:
+    """The files of a folder in alphabetical order, without hidden ones (such as macOS' `._photo.jpg`).
+
+    Args:
+        folder: where to look.
+        suffixes: endings to keep, in small letters with their dot; capitals in a file's name do not count.
+        pattern: as `Path.glob` takes it; "**/*" for folders inside the folder too.
+    """
     found = (p for p in folder.glob(pattern) if p.suffix.lower() in suffixes and not p.name.startswith("."))
     return sorted(p for p in found if p.is_file())
 
@@ -262,7 +268,7 @@ def _read_lines(path: Path, split: Path | None) -> tuple[list[_Record], None]:
 
 def _read_voc(path: Path, split: Path | None) -> tuple[list[_Record], list[str]]:
     folder = _voc_folder(path)
-    roots = {file.stem: (file, _parse_xml(file)) for file in _files(folder, [".xml"])}
+    roots = {file.stem: (file, _parse_xml(file)) for file in list_files(folder, [".xml"])}
     # The names come from all files, whatever the split: train and test must count classes alike.
     names = {_child_text(thing, "name", file) for file, root in roots.values() for thing in root.findall("object")}
     chosen = list(roots)
@@ -412,8 +418,8 @@ def _yolo_files(path: Path) -> tuple[list[tuple[str, Path]], dict[str, Path]]:
     def name(file: Path, folder: Path) -> str:
         return file.relative_to(folder).with_suffix("").as_posix()
 
-    texts = [text for text in _files(labels, [".txt"], "**/*") if text.name != "classes.txt"]
-    pictures = _files(images, IMAGE_SUFFIXES, "**/*")
+    texts = [text for text in list_files(labels, [".txt"], "**/*") if text.name != "classes.txt"]
+    pictures = list_files(images, IMAGE_SUFFIXES, "**/*")
     return [(name(image, images), image) for image in pictures], {name(text, labels): text for text in texts}
 
 
@@ -487,7 +493,7 @@ def _recognise(path: Path) -> str:
     kind = f"a file ending in {path.suffix!r}"
     if path.is_dir():
         images, labels = _yolo_files(path)
-        found = ["voc"] if _files(_voc_folder(path), [".xml"]) else []
+        found = ["voc"] if list_files(_voc_folder(path), [".xml"]) else []
         found += ["yolo"] if any(name in labels for name, _ in images) else []
         kind = f"a folder with {len(images)} images and {' and '.join(found) or 'no known'} annotations"
     if len(found) != 1:
@@ -500,7 +506,7 @@ def _names_beside(path: Path) -> list[str]:
     if path.parent.name == "images":  # .../images/train
         folders.append(path.parent.parent)
     for folder in folders:
-        found = [folder / "classes.txt"] if (folder / "classes.txt").is_file() else _files(folder, [".names"])
+        found = [folder / "classes.txt"] if (folder / "classes.txt").is_file() else list_files(folder, [".names"])
         if len(found) == 1:
             return get_classes(found[0])
     mend = "add it, or pass class_names, for example class_names=get_classes('my_classes.txt')"

@@ -1,8 +1,10 @@
-"""Evaluation: average precision of the detections, computed by pycocotools."""
+"""Evaluation: average precision, thresholds and mistakes of the detections, judged by pycocotools."""
 
 import contextlib
 import io
 from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -13,6 +15,7 @@ from yolo_helpers.annotations import Annotation
 from yolo_helpers.detection import Detections, detect
 
 SCORE_THRESHOLD = 0.01  # average precision looks at the weak detections too
+SIZES = ("small", "medium", "large")  # pycocotools' own, after "all"
 
 
 def average_precision(
@@ -33,42 +36,186 @@ def average_precision(
     Raises:
         ValueError: if the two lists differ in length.
     """
+    return _figures(_judge(annotations, detections, class_names), class_names, size=0)
+
+
+def average_precision_by_size(
+    annotations: Sequence[Annotation], detections: Sequence[Detections], class_names: Sequence[str]
+) -> dict[str, dict[str, dict[str, float]]]:
+    """Average precision of each class for small, medium and large boxes alone, by COCO's limits.
+
+    Args:
+        annotations, detections, class_names: as in `average_precision`.
+
+    Returns:
+        {'small': …, 'medium': …, 'large': …}, each as from `average_precision`: boxes with an area up to 32 x 32
+        pixels of the photograph, up to 96 x 96, and above.
+    """
+    judge = _judge(annotations, detections, class_names)
+    return {name: _figures(judge, class_names, size) for size, name in enumerate(SIZES, start=1)}
+
+
+class Curve(NamedTuple):
+    """Precision over recall for one class, at the 101 recalls 0, 0.01 … 1; a detection is right from an IoU of 0.5.
+
+    Attributes:
+        recall: (101,), the part of the true boxes that is found.
+        precision: (101,), the part of the detections that is right, at this recall or at a higher one if it is better
+            there; 0 beyond the highest recall reached, NaN if the class has no true box. Its mean is the class's AP50.
+        scores: (101,), the score threshold that gives this recall; 0 and NaN likewise.
+    """
+
+    recall: np.ndarray
+    precision: np.ndarray
+    scores: np.ndarray
+
+
+def precision_recall(
+    annotations: Sequence[Annotation], detections: Sequence[Detections], class_names: Sequence[str]
+) -> dict[str, Curve]:
+    """The curve of each class under which `average_precision` takes the area, at an IoU of 0.5.
+
+    Args:
+        annotations, detections, class_names: as in `average_precision`.
+    """
+    judge = _judge(annotations, detections, class_names)
+    precision, scores = (_known(judge.eval[figure][0, ..., 0, -1]).T for figure in ("precision", "scores"))
+    return {name: Curve(judge.params.recThrs, *curve) for name, *curve in zip(class_names, precision, scores)}
+
+
+def best_threshold(
+    annotations: Sequence[Annotation], detections: Sequence[Detections], class_names: Sequence[str]
+) -> tuple[float, float]:
+    """The score threshold for `detect` that finds most and errs least: the one with the highest F1 over all classes.
+
+    Choose it on the validation photographs; on those of the test it would flatter the figures that follow.
+
+    Args:
+        annotations, class_names: as in `average_precision`.
+        detections: likewise, found with a low threshold such as SCORE_THRESHOLD: a higher one than theirs is sought.
+
+    Returns:
+        The threshold, and its F1: 2 right / (found + true boxes), from 0 to 1; right is from an IoU of 0.5.
+
+    Raises:
+        ValueError: if no detection is right.
+    """
+    judge = _judge(annotations, detections, class_names)
+    verdicts = [pair for image in _at_iou_50(judge) for pair in zip(image["dtScores"], image["dtMatches"][0] > 0)]
+    verdicts.sort(key=lambda pair: -pair[0])
+    if not any(right for _, right in verdicts):
+        raise ValueError("No detection fits a true box, so no threshold is best: train on, or give other photographs.")
+    scores, right = np.array(verdicts).T
+    truth = sum(len(annotation.boxes) for annotation in annotations)
+    f1 = 2 * right.cumsum() / (np.arange(1, len(right) + 1) + truth)
+    f1[:-1][scores[1:] == scores[:-1]] = 0  # equal scores pass a threshold together, and count at the last of them
+    return float(scores[f1.argmax()]), float(f1.max())
+
+
+class Mistake(NamedTuple):
+    """Something found where nothing of its class is, or a true box that was not found.
+
+    Attributes:
+        image_path: the photograph.
+        box: (4,), x_min, y_min, x_max, y_max in its pixels.
+        class_index: of the box.
+        score: of what was found, 0 to 1; None for a true box.
+    """
+
+    image_path: Path
+    box: np.ndarray
+    class_index: int
+    score: float | None
+
+
+def worst_mistakes(
+    annotations: Sequence[Annotation], detections: Sequence[Detections], class_names: Sequence[str], count: int = 8
+) -> tuple[list[Mistake], list[Mistake]]:
+    """What a detector gets most wrong: often a label is missing or mistaken there.
+
+    Args:
+        annotations, class_names: as in `average_precision`.
+        detections: likewise, found with the threshold that is going to be used.
+        count: most mistakes of each kind.
+
+    Returns:
+        What was found and is wrong (no true box of its class with an IoU of 0.5 that is not taken by a better one),
+        highest score first; and the true boxes that were missed, largest area first.
+    """
+    judge = _judge(annotations, detections, class_names)
+
+    def unmatched(coco, ids, matches, worst):
+        boxes = [
+            coco.anns[number]
+            for image in _at_iou_50(judge)
+            for number, match in zip(image[ids], image[matches][0])
+            if not match
+        ]
+        return [
+            Mistake(
+                annotations[box["image_id"]].image_path,
+                np.array(box["bbox"]) + [0, 0, *box["bbox"][:2]],
+                box["category_id"],
+                box.get("score"),
+            )
+            for box in sorted(boxes, key=lambda box: -box[worst])[:count]
+        ]
+
+    return (
+        unmatched(judge.cocoDt, "dtIds", "dtMatches", worst="score"),
+        unmatched(judge.cocoGt, "gtIds", "gtMatches", worst="area"),
+    )
+
+
+def _judge(annotations, detections, class_names) -> COCOeval:
+    """pycocotools' verdict over all photographs, classes, sizes and IoU thresholds."""
     if len(annotations) != len(detections):
         raise ValueError(f"Expected detections for {len(annotations)} photographs, found {len(detections)}.")
     truth, found = [], []
     for image_id, (annotation, detection) in enumerate(zip(annotations, detections, strict=True)):
-        for box, c in zip(annotation.boxes, annotation.classes, strict=True):
-            truth.append(_coco_box(image_id, box, c) | {"id": len(truth) + 1, "iscrowd": 0})
+        truth += [_coco_box(image_id, *box) for box in zip(annotation.boxes, annotation.classes, strict=True)]
         for box, score, c in zip(*detection, strict=True):
             found.append(_coco_box(image_id, box, c) | {"score": float(score)})
 
-    if not found:  # pycocotools refuses an empty list
-        present = {box["category_id"] for box in truth}
-        values = [0.0 if c in present else float("nan") for c in range(len(class_names))]
-        return {figure: _named(values, class_names) for figure in ("AP50", "AP")}
+    def coco(boxes):  # what COCO.loadRes would make, but of no boxes too
+        index = COCO()
+        index.dataset = {
+            "images": [{"id": i} for i in range(len(annotations))],
+            "annotations": [box | {"id": i} for i, box in enumerate(boxes, start=1)],
+            "categories": [{"id": c} for c in range(len(class_names))],
+        }
+        index.createIndex()
+        return index
 
-    coco = COCO()
-    coco.dataset = {
-        "images": [{"id": i} for i in range(len(annotations))],
-        "annotations": truth,
-        "categories": [{"id": c, "name": name} for c, name in enumerate(class_names)],
-    }
     with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints its progress
-        coco.createIndex()
-        judge = COCOeval(coco, coco.loadRes(found), "bbox")
+        judge = COCOeval(coco(truth), coco(found), "bbox")
         judge.evaluate()
         judge.accumulate()
-    precision = judge.eval["precision"][..., 0, -1]  # (IoU, recall, class), all sizes, 100 boxes an image; -1: no truth
-    precision = np.where(precision < 0, np.nan, precision)
-    return {
-        "AP50": _named(precision[0].mean(0), class_names),
-        "AP": _named(precision.mean((0, 1)), class_names),
-    }
+    return judge
 
 
 def _coco_box(image_id, box, c):
     x, y, width, height = (float(v) for v in (box[0], box[1], box[2] - box[0], box[3] - box[1]))
-    return {"image_id": image_id, "category_id": int(c), "bbox": [x, y, width, height], "area": width * height}
+    bbox = {"bbox": [x, y, width, height], "area": width * height, "iscrowd": 0}
+    return {"image_id": image_id, "category_id": int(c)} | bbox
+
+
+def _at_iou_50(judge: COCOeval) -> list[dict]:
+    """For each photograph and class with boxes of any size, which of them match; row 0 is IoU 0.5."""
+    return [image for image in judge.evalImgs if image and image["aRng"] == judge.params.areaRng[0]]
+
+
+def _known(values: np.ndarray) -> np.ndarray:
+    """pycocotools says -1 where there is no true box."""
+    return np.where(values < 0, np.nan, values)
+
+
+def _figures(judge: COCOeval, class_names: Sequence[str], size: int) -> dict[str, dict[str, float]]:
+    precision = _known(judge.eval["precision"][..., size, -1])  # (IoU, recall, class), up to 100 boxes an image
+    return {
+        "AP50": _named(precision[0].mean(0), class_names),
+        "AP": _named(precision.mean((0, 1)), class_names),
+    }
 
 
 def _named(values, class_names):

@@ -10,6 +10,9 @@ For every slot (one anchor at one cell), with `object` = 1 where a true box was 
 BCE is the cross-entropy of a sigmoid. `spared` is 0 where the predicted box overlaps some true box of the same head
 by `ignore_thresh` or more: such a slot is neither right nor wrong. Source: keras-yolo3 (commit e6598d1), whose batch
 loss is the mean of the numbers here; the formula's origin is darknet's `yolo_layer.c` and arXiv:1804.02767.
+
+An image has thousands of slots and few objects, and three of the four terms belong to objects alone. So the slots with
+an object are gathered first, and only the confidence is computed for all.
 """
 
 from collections.abc import Sequence
@@ -18,12 +21,14 @@ import keras
 import numpy as np
 from keras import ops
 
-from yolo_helpers.anchors import STRIDES, default_anchor_mask
+from yolo_helpers.anchors import STRIDES, default_anchor_mask, objects_gathered
 from yolo_helpers.model import yolo_head
 
-TRUE_BOXES_AT_ONCE = 32  # bounds the memory of the ignore mask: slots x this many overlaps at a time
+TERMS = ("xy", "wh", "confidence", "class")
+TRUE_BOXES_AT_ONCE = 8  # bounds the memory of the ignore mask: slots x this many overlaps at a time
 
 
+@keras.saving.register_keras_serializable(package="yolo_helpers")
 def identity_loss(y_true, y_pred):
     """The loss function of the pattern: the output is the loss already, so it is handed on.
 
@@ -48,7 +53,7 @@ def yolo_loss(
 
     Args:
         args: [*outputs, *y_true], coarsest head first: the raw outputs (B, h, w, 3 (5 + C)) and the targets
-            (B, h, w, 3, 5 + C) of `preprocess_true_boxes`.
+            (B, h, w, 3, 5 + C) of `preprocess_true_boxes`; h and w must be known.
         anchors: (A, 2), width and height in pixels of the input.
         num_classes: C.
         ignore_thresh: IoU from which an empty slot's confidence is not punished, 0 to 1.
@@ -90,59 +95,67 @@ def yolo_loss_terms(
 
 
 def _head_terms(output, y_true, anchors, num_classes, input_shape, ignore_thresh):
-    grid, raw, pred_xy, pred_wh = yolo_head(output, anchors, num_classes, input_shape, calc_loss=True)
-    cells = ops.cast([ops.shape(raw)[2], ops.shape(raw)[1]], raw.dtype)  # (2,): columns, rows
-    pixels = ops.cast([input_shape[1], input_shape[0]], raw.dtype)  # (2,): width, height
+    batch, rows, columns = ops.shape(output)[:3]
+    slots = rows * columns * len(anchors)
+    # The boxes that the head predicts say which slots are spared, and learn nothing from it.
+    grid, _, pred_xy, pred_wh = yolo_head(ops.stop_gradient(output), anchors, num_classes, input_shape, calc_loss=True)
+    pred_boxes = ops.reshape(ops.concatenate([pred_xy, pred_wh], -1), (batch, slots, 4))
+    grid = ops.reshape(ops.broadcast_to(grid, (rows, columns, len(anchors), 2)), (slots, 2))
+    anchors = ops.convert_to_tensor(np.tile(anchors / input_shape[::-1], (rows * columns, 1)), grid.dtype)  # (slots, 2)
+    y_true = ops.reshape(ops.stop_gradient(y_true), (batch * slots, 5 + num_classes))
+    has_object = ops.reshape(y_true[:, 4], (batch, slots))
 
-    has_object = y_true[..., 4:5]  # (B, h, w, 3, 1)
-    true_xy = y_true[..., 0:2] * cells - grid
-    true_wh = y_true[..., 2:4] * pixels / ops.cast(anchors, raw.dtype)
-    true_wh = ops.log(ops.where(has_object > 0, true_wh, 1.0))  # an empty slot has no size: log(1) = 0
-    scale = 2 - y_true[..., 2:3] * y_true[..., 3:4]
+    raw = ops.reshape(output, (batch * slots, 5 + num_classes))
+    raw_confidence = ops.reshape(raw[:, 4], (batch, slots))
+    weight, slot = ops.top_k(has_object, objects_gathered(slots))  # (B, G) both; weight is 0 after the last object
+    row = slot + slots * ops.arange(batch, dtype=slot.dtype)[:, None]
+    raw, true = ops.take(raw, row, axis=0), ops.take(y_true, row, axis=0)  # (B, G, 5 + C)
 
-    overlap = _best_overlap(ops.concatenate([pred_xy, pred_wh], -1), y_true[..., 0:4])  # (B, h, w, 3)
-    spared = ops.cast(overlap < ignore_thresh, raw.dtype)[..., None]
+    true_xy = true[..., 0:2] * [columns, rows] - ops.take(grid, slot, axis=0)
+    true_wh = ops.where(weight[..., None] > 0, true[..., 2:4], 1.0)  # an empty slot has no size to take the log of
+    true_wh = ops.log(true_wh / ops.take(anchors, slot, axis=0))
+    scale = weight * (2 - true[..., 2] * true[..., 3])
+    xy = ops.sum(scale * ops.sum(_bce(true_xy, raw[..., 0:2]), -1), -1)
+    wh = ops.sum(scale * ops.sum(0.5 * ops.square(true_wh - raw[..., 2:4]), -1), -1)
+    of_class = ops.sum(weight * ops.sum(_bce(true[..., 5:], raw[..., 5:]), -1), -1)
 
-    bce = ops.binary_crossentropy(y_true[..., 4:], raw[..., 4:], from_logits=True)
-    return {
-        "xy": _per_image(has_object * scale * ops.binary_crossentropy(true_xy, raw[..., 0:2], from_logits=True)),
-        "wh": _per_image(has_object * scale * 0.5 * ops.square(true_wh - raw[..., 2:4])),
-        "confidence": _per_image((has_object + (1 - has_object) * spared) * bce[..., :1]),
-        "class": _per_image(has_object * bce[..., 1:]),
-    }
+    overlap = best_iou(pred_boxes, weight[..., None] * true[..., 0:4])
+    spared = ops.cast(overlap < ignore_thresh, raw.dtype)
+    confidence = ops.sum((has_object + (1 - has_object) * spared) * _bce(has_object, raw_confidence), -1)
+    # An image with more objects than were gathered has no loss, rather than the loss of a part of it.
+    left_out = ops.sum(ops.cast(has_object > 0, "int32"), -1) > weight.shape[-1]
+    return dict(zip(TERMS, (xy, wh, ops.where(left_out, np.nan, confidence), of_class), strict=True))
 
 
-def _per_image(term):
-    return ops.sum(term, axis=(1, 2, 3, 4))
+def _bce(target, raw):
+    """Cross-entropy of sigmoid(raw): -t log(sigmoid) - (1 - t) log(1 - sigmoid), in a form that cannot overflow."""
+    return ops.softplus(raw) - target * raw
 
 
-def _best_overlap(pred_boxes, true_boxes):
-    """IoU of each predicted box with the true box of the same head and image that it overlaps most.
+def best_iou(pred_boxes, true_boxes):
+    """IoU of each predicted box with the true box of its image that it overlaps most.
 
     Args:
-        pred_boxes: (B, h, w, 3, 4), centre and size as fractions of the input.
-        true_boxes: (B, h, w, 3, 4), likewise; zeros in the empty slots.
+        pred_boxes: (B, N, 4), centre and size.
+        true_boxes: (B, T, 4), likewise and in the same unit; rows of zeros are padding, and stand at the end.
 
     Returns:
-        (B, h, w, 3), without a gradient. Boxes are taken a few at a time, as many times as the fullest image needs:
-        any number of boxes, shapes that XLA can compile, and never all slots against all slots.
+        (B, N), without a gradient. Boxes are taken a few at a time, as many times as the fullest image needs:
+        any number of boxes, shapes that XLA can compile, and never all predictions against all boxes.
     """
-    batch, *slots = ops.shape(pred_boxes)[:4]
-    pred_boxes = ops.stop_gradient(ops.reshape(pred_boxes, (batch, -1, 1, 4)))
-    true_boxes = ops.reshape(true_boxes, (batch, -1, 4))
-    filled = true_boxes[..., 2] > 0
-    order = ops.argsort(ops.cast(ops.logical_not(filled), "int32"), axis=1)  # filled slots first
-    most = ops.max(ops.sum(ops.cast(filled, "int32"), axis=1))
-    last = ops.shape(true_boxes)[1] - 1
+    batch, count = ops.shape(true_boxes)[:2]
+    turns = -(-count // TRUE_BOXES_AT_ONCE)
+    most = ops.max(ops.sum(ops.cast(true_boxes[..., 2] > 0, "int32"), axis=1))
+    true_boxes = ops.pad(true_boxes, ((0, 0), (0, turns * TRUE_BOXES_AT_ONCE - count), (0, 0)))
+    true_boxes = ops.reshape(true_boxes, (batch, turns, TRUE_BOXES_AT_ONCE, 1, 4))
 
-    def compare(done, best):
-        next_few = ops.take(order, ops.minimum(done + ops.arange(TRUE_BOXES_AT_ONCE), last), axis=1)
-        few_boxes = ops.take_along_axis(true_boxes, next_few[..., None], axis=1)[:, None]  # (B, 1, few, 4)
-        return done + TRUE_BOXES_AT_ONCE, ops.maximum(best, ops.max(box_iou(pred_boxes, few_boxes), axis=2))
+    def compare(turn, best):
+        few = ops.take(true_boxes, turn, axis=1)  # (B, few, 1, 4)
+        return turn + 1, ops.maximum(best, ops.max(box_iou(pred_boxes[:, None], few), axis=1))
 
-    nothing = ops.zeros_like(pred_boxes[:, :, 0, 0])
-    _, best = ops.while_loop(lambda done, best: done < most, compare, (0, nothing))
-    return ops.stop_gradient(ops.reshape(best, (batch, *slots)))
+    nothing = ops.zeros_like(pred_boxes[..., 0])
+    _, best = ops.while_loop(lambda turn, best: turn * TRUE_BOXES_AT_ONCE < most, compare, (0, nothing))
+    return ops.stop_gradient(best)
 
 
 def box_iou(b1, b2):
@@ -155,16 +168,20 @@ def box_iou(b1, b2):
     Returns:
         (...), 0 to 1; 0 for a box without area.
     """
-    least = ops.maximum(b1[..., :2] - b1[..., 2:] / 2, b2[..., :2] - b2[..., 2:] / 2)
-    most = ops.minimum(b1[..., :2] + b1[..., 2:] / 2, b2[..., :2] + b2[..., 2:] / 2)
-    intersection = ops.prod(ops.maximum(most - least, 0.0), axis=-1)
-    union = ops.prod(b1[..., 2:], axis=-1) + ops.prod(b2[..., 2:], axis=-1) - intersection
-    return ops.divide_no_nan(intersection, union)
+    x1, y1, w1, h1 = (b1[..., axis] for axis in range(4))
+    x2, y2, w2, h2 = (b2[..., axis] for axis in range(4))
+    width = ops.minimum(x1 + w1 / 2, x2 + w2 / 2) - ops.maximum(x1 - w1 / 2, x2 - w2 / 2)
+    height = ops.minimum(y1 + h1 / 2, y2 + h2 / 2) - ops.maximum(y1 - h1 / 2, y2 - h2 / 2)
+    intersection = ops.relu(width) * ops.relu(height)
+    return intersection / ops.maximum(w1 * h1 + w2 * h2 - intersection, 1e-12)
 
 
 @keras.saving.register_keras_serializable(package="yolo_helpers")
 class YoloLoss(keras.layers.Layer):
-    """`yolo_loss` as a layer: it can be saved and loaded, and it computes in float32 whatever the policy.
+    """`yolo_loss` as a layer: it can be saved and loaded, logs its terms, and computes in float32 whatever the policy.
+
+    The means of the four terms stand beside the loss in the progress bar, in the history and in TensorBoard, as `xy`,
+    `wh`, `confidence` and `class`.
 
     Args:
         anchors, num_classes, ignore_thresh, anchor_mask: as in `yolo_loss`.
@@ -178,10 +195,14 @@ class YoloLoss(keras.layers.Layer):
             "ignore_thresh": float(ignore_thresh),
             "anchor_mask": None if anchor_mask is None else np.asarray(anchor_mask).tolist(),
         }
+        self.means = [keras.metrics.Mean(name) for name in TERMS]
 
     def call(self, inputs):
         """[*outputs, *y_true] in, one number an image out: (B, 1)."""
-        return yolo_loss(inputs, **self.settings)
+        terms = yolo_loss_terms(inputs, **self.settings)
+        for mean in self.means:
+            mean.update_state(terms[mean.name])
+        return ops.expand_dims(sum(terms.values()), -1)
 
     def compute_output_shape(self, input_shape):
         return (input_shape[0][0], 1)

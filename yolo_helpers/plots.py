@@ -1,14 +1,23 @@
-"""Pictures: boxes on photographs, targets on their grids, and the curves of a training.
+"""Pictures: boxes on photographs, targets on their grids, the curves of a training and what a detector gets wrong.
 
 Colours are those of Okabe and Ito, which colour-blind readers can tell apart; every box also carries its name.
 """
 
+import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch, Rectangle
+
+from yolo_helpers.annotations import open_image
+
+if TYPE_CHECKING:  # for the hints alone: at run time detection, which evaluation imports, imports this module
+    from yolo_helpers.evaluation import Curve, Mistake
 
 COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442", "#000000")
 
@@ -46,7 +55,92 @@ def show_boxes(
         ax.add_patch(Rectangle((x, y), box[2] - x, box[3] - y, fill=False, edgecolor=colour, linewidth=1.5))
         label = class_names[int(c)] + ("" if scores is None else f" {scores[number]:.2f}")
         style = {"boxstyle": "square,pad=0.1", "facecolor": colour, "edgecolor": "none", "alpha": 0.8}
-        ax.text(x, y, label, fontsize=6, color="white", va="top", bbox=style, clip_on=True)
+        ink = "black" if colour in COLOURS[3:7] else "white"  # the light ones
+        ax.text(x, y, label, fontsize=6, color=ink, va="top", bbox=style, clip_on=True)
+    return ax
+
+
+def save_boxes(
+    path: Path,
+    image: np.ndarray,
+    boxes: np.ndarray,
+    classes: np.ndarray,
+    class_names: Sequence[str],
+    scores: np.ndarray | None = None,
+) -> None:
+    """Writes the picture of `show_boxes` as a PNG file, whole or not at all; no display is needed.
+
+    Args:
+        path: the file; the picture has the pixels of the photograph, or if that is small, 800 on its longer side.
+        image, boxes, classes, class_names, scores: as in `show_boxes`.
+    """
+    height, width = np.asarray(image).shape[:2]
+    longer = max(height, width)
+    # A Figure that pyplot does not know opens no window and needs no closing.
+    figure = Figure(figsize=(8 * width / longer, 8 * height / longer), dpi=max(100, longer / 8))
+    show_boxes(image, boxes, classes, class_names, scores, figure.add_axes((0, 0, 1, 1)))
+    beside = path.with_name(path.name + ".writing")
+    figure.savefig(beside, format="png")
+    os.replace(beside, path)
+
+
+def show_mistakes(mistakes: Sequence["Mistake"], class_names: Sequence[str], columns: int = 4) -> list[Axes]:
+    """A gallery of mistakes, in their order: each in the middle of its part of the photograph.
+
+    Args:
+        mistakes: one of the lists of `worst_mistakes`.
+        class_names: names of the classes, in order.
+        columns: pictures beside each other.
+
+    Returns:
+        The axes of each mistake.
+    """
+    rows = max(1, -(-len(mistakes) // columns))
+    _, axes = plt.subplots(rows, columns, figsize=(2.5 * columns, 2.6 * rows), squeeze=False)
+    axes = axes.ravel().tolist()
+    for ax in axes:
+        ax.set_axis_off()
+    for mistake, ax in zip(mistakes, axes, strict=False):
+        title = f"missed, {mistake.image_path.name}"
+        scores = None
+        if mistake.score is not None:
+            title, scores = f"wrong, {mistake.image_path.name}", [mistake.score]
+        image, box = open_image(mistake.image_path), mistake.box
+        show_boxes(image, box[None], [mistake.class_index], class_names, scores, ax, title)
+        reach = 1.5 * max(box[2:] - box[:2])
+        (x, y), (width, height) = (box[:2] + box[2:]) / 2, image.size
+        ax.set(xlim=(max(x - reach, 0), min(x + reach, width)), ylim=(min(y + reach, height), max(y - reach, 0)))
+    return axes[: len(mistakes)]
+
+
+def show_precision_recall(curves: Mapping[str, "Curve"], ax: Axes | None = None) -> Axes:
+    """Precision over recall, one line and marker for each class, up to the highest recall that its detections reach.
+
+    Args:
+        curves: what `precision_recall` returned, or some classes of it; one without true boxes is left out.
+        ax: where to draw; a new figure when None.
+
+    Returns:
+        The axes.
+    """
+    ax = ax or plt.subplots(figsize=(5, 4))[1]
+    for number, (name, curve) in enumerate(curves.items()):
+        if np.isnan(curve.precision).any():
+            continue
+        reached = curve.precision > 0
+        ax.plot(
+            curve.recall[reached],
+            curve.precision[reached],
+            marker="osD^v*"[number % 6],
+            markersize=4,
+            markevery=10,
+            color=COLOURS[number % len(COLOURS)],
+            label=f"{name}, AP50 {curve.precision.mean():.2f}",
+        )
+    ax.set(xlim=(0, 1.02), ylim=(0, 1.02), xlabel="recall: part of the true boxes that is found")
+    ax.set_ylabel("precision: part of what is found that is right")
+    ax.legend(fontsize=8, loc="lower left")
+    ax.spines[["top", "right"]].set_visible(False)
     return ax
 
 
@@ -80,6 +174,49 @@ def show_grid(image: np.ndarray, y_true: np.ndarray, ax: Axes | None = None, tit
         ax.add_patch(Rectangle((x - w / 2, y - h / 2), w, h, fill=False, edgecolor=colour, linewidth=1.5))
         ax.plot(x, y, "o", color=colour, markersize=4, markeredgecolor="white")
         ax.text(x, y, f" {k}", fontsize=7, color="black", va="center", clip_on=True)
+    return ax
+
+
+def show_overlap(
+    image: np.ndarray,
+    iou: np.ndarray,
+    positive: np.ndarray,
+    ignore_thresh: float,
+    ax: Axes | None = None,
+    title: str = "",
+) -> Axes:
+    """A photograph under the grid of one head: how well the boxes predicted at each cell fit a true box.
+
+    The better the best of a cell's three slots fits, the darker the cell. A thick frame marks the cells where an empty
+    slot is spared by the ignore mask, a dot those that hold an object.
+
+    Args:
+        image: (h, w, 3) uint8, the network's input.
+        iou: (rows, columns, 3), for each slot the IoU with the true box that it overlaps most.
+        positive: (rows, columns, 3), whether the slot holds an object.
+        ignore_thresh: IoU from which an empty slot is spared.
+        ax: where to draw; a new figure when None.
+        title: above the picture.
+
+    Returns:
+        The axes.
+    """
+    ax = ax or plt.subplots(figsize=(5, 4))[1]
+    height, width = image.shape[:2]
+    rows, columns = iou.shape[:2]
+    _show_image(ax, image)
+    shade = ax.imshow(iou.max(-1), cmap="Greys", vmin=0, vmax=1, alpha=0.7, extent=(0, width, height, 0))
+    ax.figure.colorbar(shade, ax=ax, label="best IoU of the cell's slots")
+    side_x, side_y = width / columns, height / rows
+    for j, i in np.argwhere((~positive & (iou >= ignore_thresh)).any(-1)):
+        corner = (i * side_x, j * side_y)
+        ax.add_patch(Rectangle(corner, side_x, side_y, fill=False, edgecolor=COLOURS[4], linewidth=2))
+    rows_with, columns_with = np.nonzero(positive.any(-1))
+    x, y = (columns_with + 0.5) * side_x, (rows_with + 0.5) * side_y
+    ax.plot(x, y, "o", color=COLOURS[1], markersize=4, markeredgecolor="white")
+    ax.set_title(title, fontsize=9)
+    ax.set_axis_off()
+    ax.set(xlim=(0, width), ylim=(height, 0))
     return ax
 
 

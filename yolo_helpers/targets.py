@@ -4,7 +4,14 @@ import warnings
 
 import numpy as np
 
-from yolo_helpers.anchors import ANCHORS_PER_HEAD, STRIDES, anchor_iou, default_anchor_mask, grid_shapes
+from yolo_helpers.anchors import (
+    ANCHORS_PER_HEAD,
+    STRIDES,
+    anchor_iou,
+    default_anchor_mask,
+    grid_shapes,
+    objects_gathered,
+)
 
 
 def preprocess_true_boxes(
@@ -31,7 +38,8 @@ def preprocess_true_boxes(
         One float32 array (B, h, w, 3, 5 + C) for each head, coarsest first.
 
     Raises:
-        ValueError: for a box without area, a centre outside the input, or a class out of range.
+        ValueError: for a box without area, a centre outside the input, a class out of range, or an image with more
+            objects than the loss takes (see `objects_gathered`).
     """
     true_boxes = np.asarray(true_boxes, np.float32)
     anchors = np.asarray(anchors, np.float32).reshape(-1, 2)
@@ -59,7 +67,17 @@ def preprocess_true_boxes(
             slot = y_true[head][b, j, i, k]
             slot[:] = 0
             slot[:2], slot[2:4], slot[4], slot[5 + int(label)] = centre / size, extent / size, 1, 1
+    for target, stride in zip(y_true, STRIDES, strict=False):
+        _check_count(target[..., 4].sum((1, 2, 3)).astype(int), objects_gathered(target[0, ..., 4].size), stride)
     return y_true
+
+
+def _check_count(counts, most, stride):
+    for b in np.flatnonzero(counts > most):
+        raise ValueError(
+            f"image {b} has {counts[b]} objects in the head of stride {stride}, which takes at most {most} at this "
+            "input size: choose a larger input, or cut the photograph into parts."
+        )
 
 
 def _check_box(box, centre, extent, label, size, num_classes, where):

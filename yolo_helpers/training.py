@@ -18,11 +18,12 @@ from yolo_helpers.anchors import default_anchor_mask, default_anchors, get_ancho
 from yolo_helpers.annotations import FORMATS, Annotation, AnnotationError, get_classes, image_size, read_annotations
 from yolo_helpers.boxes import letterbox
 from yolo_helpers.dataset import YoloDataset
+from yolo_helpers.detection import BEST, SETTINGS, write_json
 from yolo_helpers.evaluation import AveragePrecision, evaluate
 from yolo_helpers.loss import identity_loss, yolo_loss
 from yolo_helpers.model import BODIES, inference_model
 
-STATE, SETTINGS, TEST, BEST = "state.json", "settings.json", "test.json", "best.weights.h5"
+STATE, TEST = "state.json", "test.json"
 
 
 def create_model(
@@ -229,13 +230,6 @@ class Checkpoint(keras.callbacks.Callback):
 def _save_weights(model: keras.Model, path: Path) -> None:
     beside = path.with_name("writing.weights.h5")
     model.save_weights(beside)
-    os.replace(beside, path)
-
-
-def write_json(path: Path, content) -> None:
-    """Writes a JSON file whole or not at all."""
-    beside = path.with_name(path.name + ".writing")
-    beside.write_text(json.dumps(content, indent=1), encoding="utf-8")
     os.replace(beside, path)
 
 

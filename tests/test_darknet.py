@@ -1,0 +1,560 @@
+"""Darknet's files: darknet's own numbers and detections, every byte back, and refusals that change nothing."""
+
+import json
+import re
+import struct
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from reference import SHARED
+
+from yolo_helpers.darknet import Header, build_body, letterbox_image, load_weights, read_cfg, save_weights
+from yolo_helpers.detection import yolo_eval
+from yolo_helpers.model import inference_model, micro_yolo_body, tiny_yolo_body, yolo_body
+
+CFGS = SHARED / "data/darknet/cfg"
+GROCERY = SHARED / "data/grocery_tiny"
+GROCERY_CFG, GROCERY_WEIGHTS = GROCERY / "yolov3-tiny-aix2022.cfg", GROCERY / "yolov3-tiny-aix2022.weights"
+PARITY = SHARED / "data/darknet_parity"
+
+needs_data = pytest.mark.skipif(not GROCERY.exists(), reason=f"darknet's files and numbers are not here: {GROCERY}")
+
+
+def conv(filters, size, stride=1):
+    return (
+        f"[convolutional]\nbatch_normalize=1\nfilters={filters}\nsize={size}\n"
+        f"stride={stride}\npad=1\nactivation=leaky\n"
+    )
+
+
+def yolo(mask, anchors, classes):
+    numbers = ",  ".join(f"{10 * k},{12 * k}" for k in range(1, anchors + 1))
+    head = f"[convolutional]\nsize=1\nstride=1\npad=1\nfilters={3 * (5 + classes)}\nactivation=linear\n"
+    return f"{head}[yolo]\nmask = {mask}\nanchors = {numbers}\nclasses={classes}\nnum={anchors}\njitter=.3\nrandom=1\n"
+
+
+def route(*layers):
+    return f"[route]\nlayers = {', '.join(map(str, layers))}\n"
+
+
+NET = "[net]\n# Testing\nbatch=1\nwidth=64\nheight=96  # pixels\nchannels=3\nhue=.1\n\n"
+SHORTCUT, UPSAMPLE = "[shortcut]\nfrom=-3\nactivation=linear\n", "[upsample]\nstride=2\n"
+# All kinds of layers in few numbers: a residual block, darknet's two sorts of maxpool, and three of these beside it.
+SMALL = (
+    NET
+    + conv(2, 3, 2)
+    + "[maxpool]\nsize=2\nstride=2\n"
+    + conv(4, 3, 2)
+    + conv(2, 1)
+    + conv(4, 3)
+    + SHORTCUT
+    + conv(4, 3, 2)
+    + "".join(f"[maxpool]\nstride=1\nsize={size}\n{route(-2)}" for size in (5, 2))
+    + "[maxpool]\nstride=1\nsize=3\n"
+    + route(-1, -3, -5, 6)
+    + conv(3, 3, 2)
+    + yolo("3,4,5", 6, 1)
+    + route(-3)
+    + conv(2, 1)
+    + UPSAMPLE
+    + route(-1, 6)
+    + yolo("0,1,2", 6, 1)
+)
+TINY = (
+    NET
+    + "[maxpool]\nsize=2\nstride=2\n".join(conv(filters, 3) for filters in (16, 32, 64, 128, 256, 512))
+    + "[maxpool]\nsize=2\nstride=1\n"
+    + conv(1024, 3)
+    + conv(256, 1)
+    + conv(512, 3)
+    + yolo("3,4,5", 6, 2)
+    + route(-4)
+    + conv(128, 1)
+    + UPSAMPLE
+    + route(-1, 8)
+    + conv(256, 3)
+    + yolo("0,1,2", 6, 2)
+)
+
+
+def three_heads(widths, blocks, classes):
+    """The cfg of the networks with three heads, written down as darknet's yolov3.cfg is."""
+    text, made, ends = NET + conv(widths[0], 3), 1, []
+    for narrow, wide, count in zip(widths, widths[1:], blocks):
+        text += conv(wide, 3, 2) + count * (conv(narrow, 1) + conv(wide, 3) + SHORTCUT)
+        made += 1 + 3 * count
+        ends.append(made - 1)
+    for stage, mask in ((4, "6,7,8"), (3, "3,4,5"), (2, "0,1,2")):
+        narrow, wide = widths[stage], widths[stage + 1]
+        if stage < 4:
+            text += route(-4) + conv(narrow, 1) + UPSAMPLE + route(-1, ends[stage])
+        text += 3 * (conv(narrow, 1) + conv(wide, 3)) + yolo(mask, 9, classes)
+    return text
+
+
+MICRO = three_heads((8, 16, 32, 48, 64, 96), (1, 1, 1, 1, 1), 2)
+
+
+@pytest.fixture
+def cfg(tmp_path):
+    """Writes a cfg and returns its path."""
+
+    def write(text):
+        path = tmp_path / "net.cfg"
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    return write
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    """A body with all kinds of layers, the bytes of a weights file for it, and where each convolution ends in them."""
+    folder = tmp_path_factory.mktemp("small")
+    (folder / "net.cfg").write_text(SMALL, encoding="utf-8")
+    body = build_body(folder / "net.cfg")
+    content = random_file(body, 0)
+    # Counted from the cfg by hand: filters, channels in, size.
+    sizes = [(2, 3, 3), (4, 2, 3), (2, 4, 1), (4, 2, 3), (4, 4, 3), (3, 16, 3), (18, 3, 1), (2, 3, 1), (18, 6, 1)]
+    numbers = [out * into * size**2 + out * (1 if out == 18 else 4) for out, into, size in sizes]
+    return body, content, (20 + 4 * np.cumsum(numbers)).tolist()
+
+
+def random_file(body, seed, header=Header(0, 2, 5, 12345)):  # noqa: B008 - a tuple does not change
+    """A weights file for a body; positive numbers, so that each of them may be a variance."""
+    numbers = np.random.default_rng(seed).uniform(0.01, 1, body.count_params())
+    return struct.pack(header.layout, *header) + numbers.astype("<f4").tobytes()
+
+
+def save_random(body, path):
+    """Writes weights for a body that keep its outputs in the range of a trained one's."""
+    rng = np.random.default_rng(0)
+    for layer in body.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.set_weights([rng.uniform(0.5, 1.5, weight.shape) for weight in layer.get_weights()])
+    save_weights(body, path)
+
+
+def plain_darknet(text, content, image):
+    """The heads of a cfg, (channels, h, w) in float64, with darknet's arithmetic from its C code, channel first."""
+    numbers, made, heads = np.frombuffer(content, "<f4", offset=20).astype(float), [], []
+    x = image.astype(float).transpose(2, 0, 1)
+    for section in text.split("[")[2:]:
+        kind, options = section.split("]")[0], dict(re.findall(r"(\w+) *= *(.*)", section))
+        size, stride = int(options.get("size", 1)), int(options.get("stride", 1))
+        layers = [int(number) for number in options.get("layers", options.get("from", "0")).split(",")]
+        chosen = [made[index] for index in layers] if kind in ("route", "shortcut") else []
+        if kind == "convolutional":
+            out, into = int(options["filters"]), x.shape[0]
+            parts = 4 if "batch_normalize" in options else 1
+            first, kernel, numbers = np.split(numbers, np.cumsum([parts * out, out * into * size**2]))
+            kernel = kernel.reshape(out, into, size, size)
+            padded = np.pad(x, ((0, 0), *[(size // 2, size // 2)] * 2))
+            x = np.array(
+                [np.einsum("oc,chw->ohw", kernel[:, :, j, i], window) for j, i, window in windows(padded, size, stride)]
+            ).sum(0)
+            first = first.reshape(parts, out, 1, 1)
+            if parts == 4:
+                beta, gamma, mean, variance = first
+                x = gamma * (x - mean) / (np.sqrt(variance) + 1e-6) + beta
+                x = np.where(x > 0, x, 0.1 * x)
+            else:
+                x = x + first[0]
+        elif kind == "maxpool":
+            before = (size - 1) // 2
+            padded = np.pad(x, ((0, 0), *[(before, size - 1 - before)] * 2), constant_values=-np.inf)
+            x = np.array([window for _, _, window in windows(padded, size, stride)]).max(0)
+        elif kind == "upsample":
+            x = x.repeat(stride, 1).repeat(stride, 2)
+        elif kind == "shortcut":
+            x = x + chosen[0]
+        elif kind == "route":
+            x = np.concatenate(chosen)
+        else:
+            heads.append(x)
+        made.append(x)
+    assert len(numbers) == 0
+    return heads
+
+
+def windows(padded, size, stride):
+    """What each place of a kernel sees, as (row, column, the part of the input at this distance from each window)."""
+    rows, columns = ((side - size) // stride + 1 for side in padded.shape[1:])
+    for j, i in np.ndindex(size, size):
+        yield j, i, padded[:, j : j + stride * rows : stride, i : i + stride * columns : stride][:, :rows, :columns]
+
+
+def weights_of(model):
+    return [weight.copy() for weight in model.get_weights()]
+
+
+def assert_same(left, right):
+    for a, b in zip(left, right, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def parity(path, cfg_body, layers):
+    """The largest distance of a body's heads from darknet's."""
+    with np.load(path) as reference:
+        heads = cfg_body.predict(reference["input_chw"].transpose(1, 2, 0)[None], verbose=0)
+        return max(abs(head[0].transpose(2, 0, 1) - reference[name]).max() for head, name in zip(heads, layers))
+
+
+@pytest.fixture(scope="module")
+def grocery():
+    body = build_body(GROCERY_CFG)
+    assert load_weights(body, GROCERY_WEIGHTS) == (11, Header(0, 2, 5, 3212800))
+    return body
+
+
+@needs_data
+def test_a_trained_network_gives_darknets_outputs(grocery):
+    reference = GROCERY / "darknet_ref_aix2022.CAPP_testset_close_10094.jpg.npz"
+    assert parity(reference, grocery, ["layer13", "layer20"]) < 1e-3
+
+
+@pytest.fixture(scope="module")
+def random_weights(tmp_path_factory):
+    """A function that makes the weights of a cfg with the script that made darknet's."""
+
+    def make(cfg_path):
+        path = tmp_path_factory.mktemp("weights") / "random.weights"
+        script = PARITY / "make_random_weights.py"
+        subprocess.run([sys.executable, script, cfg_path, path], check=True, capture_output=True)
+        return path
+
+    return make
+
+
+@needs_data
+def test_the_cfg_and_the_tiny_body_give_darknets_outputs(random_weights):
+    path = random_weights(CFGS / "yolov3-tiny.cfg")
+    for body in (build_body(CFGS / "yolov3-tiny.cfg"), tiny_yolo_body(keras.Input((416, 416, 3)), 3, 80)):
+        assert load_weights(body, path) == (13, Header(0, 2, 0, 32013312))
+        assert parity(PARITY / "darknet_ref_random_tiny.dog.jpg.npz", body, ["layer15", "layer22"]) < 1e-3
+
+
+@needs_data
+def test_the_cfg_and_the_full_body_give_the_same_outputs(random_weights, cfg):
+    text = (CFGS / "yolov3.cfg").read_text(encoding="utf-8")
+    path = cfg(text.replace("width=608", "width=64").replace("height=608", "height=96"))
+    from_cfg, plain = build_body(path), yolo_body(keras.Input((96, 64, 3)), 3, 80)
+    assert from_cfg.count_params() == plain.count_params() == 62_001_757
+    weights = random_weights(path)
+    assert weights.stat().st_size == 248_007_048
+    assert load_weights(from_cfg, weights)[0] == load_weights(plain, weights)[0] == 75
+    image = np.random.default_rng(0).random((1, 96, 64, 3), np.float32)
+    for ours, theirs in zip(from_cfg.predict(image, verbose=0), plain.predict(image, verbose=0), strict=True):
+        assert ours.std() > 0.01
+        np.testing.assert_allclose(ours, theirs, atol=1e-5)
+
+
+@needs_data
+@pytest.mark.parametrize(
+    ("name", "side", "channels"),
+    [("yolov3-spp", 608, 255), ("yolov3-voc", 416, 75), ("yolov3.AlexeyAB", 416, 255), ("yolov3", 608, 255)],
+)
+def test_every_cfg_of_the_family_can_be_built(name, side, channels):
+    body = build_body(CFGS / f"{name}.cfg")
+    grids = [side // 32, side // 16, side // 8]
+    assert [head.shape for head in body.outputs] == [(None, grid, grid, channels) for grid in grids]
+    assert read_cfg(CFGS / f"{name}.cfg").anchor_mask == [[6, 7, 8], [3, 4, 5], [0, 1, 2]]
+
+
+@needs_data
+@pytest.mark.parametrize("number", [10000, 10008, 10094])
+def test_detections_are_darknets(grocery, number):
+    """With darknet's letterboxing. With `detect`'s, which averages pixels, this network, trained on unaveraged ones,
+    finds 5 to 8 of 11 objects, and with other scores: the difference is in the picture, not in the network."""
+    cfg = read_cfg(GROCERY_CFG)
+    name = f"CAPP_testset_close_{number}.jpg"
+    expected = json.loads((GROCERY / "reference_detections.json").read_bytes())["images"][name]["detections"]
+    photo = np.asarray(Image.open(GROCERY / "images" / name).convert("RGB"))
+    heads = grocery.predict(letterbox_image(photo, cfg.input_shape)[None], verbose=0)
+    boxes, scores, classes = yolo_eval(
+        heads, cfg.anchors, cfg.num_classes, photo.shape[:2], 100, 0.24, 0.45, cfg.anchor_mask
+    )
+    assert sorted(classes) == sorted(detection["cls"] for detection in expected) and len(expected) >= 6
+    for detection in expected:
+        # Class 7 stands twice on one photograph: of a class, the one with the nearest score is meant.
+        same = np.flatnonzero(classes == detection["cls"])
+        nearest = same[abs(scores[same] - detection["prob"]).argmin()]
+        assert abs(scores[nearest] - detection["prob"]) < 0.02
+        np.testing.assert_allclose(boxes[nearest], detection["xyxy_px"], atol=3)
+
+
+@needs_data
+@pytest.mark.parametrize(
+    ("photo", "reference"),
+    [
+        (
+            GROCERY / "images/CAPP_testset_close_10094.jpg",
+            GROCERY / "darknet_ref_aix2022.CAPP_testset_close_10094.jpg.npz",
+        ),
+        (SHARED / "data/darknet/data/dog.jpg", PARITY / "darknet_ref_random_tiny.dog.jpg.npz"),
+    ],
+    ids=["grocery", "dog"],
+)
+def test_letterboxing_is_darknets(photo, reference):
+    with np.load(reference) as file:
+        expected = file["input_chw"].transpose(1, 2, 0)
+    found = letterbox_image(np.asarray(Image.open(photo).convert("RGB")), expected.shape[:2])
+    assert abs(found - expected).max() < 5 / 255  # darknet has another JPEG reader
+    assert abs(found - expected).mean() < 0.1 / 255
+
+
+def test_letterboxing_keeps_corners_and_leaves_grey_bars():
+    photo = np.random.default_rng(0).integers(0, 256, (7, 30, 3), dtype=np.uint8)
+    image = letterbox_image(photo, (32, 64))
+    rows = np.flatnonzero((image != 0.5).any((1, 2)))
+    assert (rows[0], rows[-1]) == (8, 22)  # 15 rows; the odd one of the bars is below, as in darknet
+    for row, column in ((0, 0), (0, -1), (-1, 0), (-1, -1)):
+        np.testing.assert_allclose(image[rows[row], column], photo[row, column] / 255, atol=1e-6)
+
+
+@needs_data
+def test_what_is_loaded_is_saved_byte_for_byte(grocery, tmp_path):
+    header = load_weights(grocery, GROCERY_WEIGHTS)[1]
+    save_weights(grocery, tmp_path / "again.weights", header)
+    assert (tmp_path / "again.weights").read_bytes() == GROCERY_WEIGHTS.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("header", "size"),
+    [
+        (Header(0, 1, 0, 7), 16),
+        (Header(0, 2, 0, 2**40), 20),
+        (Header(0, 2, 5, 7), 20),
+        (Header(1, 0, 0, 7), 20),
+        (Header(1001, 0, 0, 7), 16),
+    ],
+)
+def test_both_headers_come_back_byte_for_byte(small, tmp_path, header, size):
+    body, path = small[0], tmp_path / "with header.weights"
+    content = random_file(body, 1, header)
+    assert len(content) == size + 4 * body.count_params()
+    path.write_bytes(content)
+    assert load_weights(body, path) == (9, header)
+    save_weights(body, path, header)
+    assert path.read_bytes() == content
+    assert [file.name for file in tmp_path.iterdir()] == [path.name]  # nothing is left beside it
+
+
+def test_numbers_stand_where_darknet_puts_them(small, tmp_path):
+    body, content, _ = small
+    (tmp_path / "w").write_bytes(content)
+    load_weights(body, tmp_path / "w")
+    numbers = np.frombuffer(content, "<f4", offset=20)
+    kinds = (keras.layers.Conv2D, keras.layers.BatchNormalization)
+    first, norm = (next(layer for layer in body.layers if isinstance(layer, kind)) for kind in kinds)
+    beta, gamma, mean, variance, kernel = np.split(numbers[: 8 + 54], [2, 4, 6, 8])
+    assert_same(norm.get_weights(), [gamma, beta, mean, variance])
+    for out, into, row, column in np.ndindex(2, 3, 3, 3):
+        assert first.get_weights()[0][row, column, into, out] == kernel[27 * out + 9 * into + 3 * row + column]
+
+
+@pytest.mark.parametrize("text", [SMALL, MICRO], ids=["small", "micro"])
+def test_outputs_are_those_of_darknets_arithmetic(cfg, tmp_path, text):
+    body = build_body(cfg(text))
+    save_random(body, tmp_path / "w")
+    image = np.random.default_rng(0).random((96, 64, 3), np.float32)
+    reference = plain_darknet(text, (tmp_path / "w").read_bytes(), image)
+    for found, expected in zip(body.predict(image[None], verbose=0), reference, strict=True):
+        assert 0.1 < expected.std() < 100
+        np.testing.assert_allclose(found[0].transpose(2, 0, 1), expected, atol=1e-4 * expected.std())
+
+
+def test_a_new_network_is_saved_as_untrained(small, tmp_path):
+    save_weights(small[0], tmp_path / "new.weights")
+    assert (tmp_path / "new.weights").read_bytes()[:20] == struct.pack("<iiiq", 0, 2, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("text", "build", "classes"), [(MICRO, micro_yolo_body, 2), (TINY, tiny_yolo_body, 2)], ids=["micro", "tiny"]
+)
+def test_one_file_fits_the_cfg_and_the_body_of_the_package(cfg, tmp_path, text, build, classes):
+    from_cfg, plain = build_body(cfg(text)), build(keras.Input((96, 64, 3)), 3, classes)
+    save_random(from_cfg, tmp_path / "w")
+    counts = [load_weights(body, tmp_path / "w")[0] for body in (from_cfg, plain)]
+    assert counts[0] == counts[1] == sum(isinstance(layer, keras.layers.Conv2D) for layer in plain.layers)
+    image = np.random.default_rng(0).random((2, 96, 64, 3), np.float32)
+    for ours, theirs in zip(from_cfg.predict(image, verbose=0), plain.predict(image, verbose=0), strict=True):
+        assert 0.1 < ours.std() < 100
+        np.testing.assert_allclose(ours, theirs, atol=1e-5 * ours.std())
+    # Depth, by which `model.layers` is sorted, gives another order: taking that one would not have gone unnoticed.
+    made = [layer.name for layer in plain.layers if isinstance(layer, keras.layers.Conv2D)]
+    assert made != sorted(made, key=lambda name: int("0" + name.removeprefix("conv2d").removeprefix("_")))
+
+
+def test_the_order_survives_saving_in_keras_own_format(small, tmp_path):
+    body, content, _ = small
+    (tmp_path / "w").write_bytes(content)
+    load_weights(body, tmp_path / "w")
+    body.save(tmp_path / "body.keras")
+    save_weights(keras.models.load_model(tmp_path / "body.keras"), tmp_path / "again", Header(0, 2, 5, 12345))
+    assert (tmp_path / "again").read_bytes() == content
+
+
+def test_a_file_of_the_first_convolutions_loads_these_alone(small, tmp_path):
+    body, content, ends = small
+    before = weights_of(body)
+    body.set_weights([np.full_like(weight, 0.5) for weight in before])
+    (tmp_path / "net.conv.5").write_bytes(content[: ends[3]])
+    assert load_weights(body, tmp_path / "net.conv.5") == (4, Header(0, 2, 5, 12345))
+    save_weights(body, tmp_path / "all", Header(0, 2, 5, 12345))
+    saved = (tmp_path / "all").read_bytes()
+    assert saved[: ends[3]] == content[: ends[3]]
+    assert set(np.frombuffer(saved[ends[3] :], "<f4")) == {0.5}
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_a_file_cut_anywhere_is_refused_and_changes_nothing(small, tmp_path, data):
+    body, content, ends = small
+    near = [position for end in (0, 12, 16, 20, *ends) for position in range(end - 5, end + 6)]
+    cut = data.draw(st.integers(0, len(content) - 1) | st.sampled_from([p for p in near if 0 <= p < len(content)]))
+    path = tmp_path / "cut.weights"
+    path.write_bytes(content[:cut])
+    before = weights_of(body)
+    if cut in ends:
+        assert load_weights(body, path)[0] == ends.index(cut) + 1
+        return
+    with pytest.raises(ValueError, match="cut.weights: expected") as error:
+        load_weights(body, path)
+    assert "found" in str(error.value) and "\n" not in str(error.value) and error.value.__context__ is None
+    assert_same(before, weights_of(body))
+
+
+@pytest.mark.parametrize("extra", [1, 4, 6, 400])
+def test_numbers_left_over_are_refused_and_change_nothing(small, tmp_path, extra):
+    body, content, ends = small
+    (tmp_path / "long.weights").write_bytes(content + bytes(extra))
+    before, numbers = weights_of(body), (ends[-1] - 20) // 4
+    message = (
+        f"expected {numbers} numbers up to convolution 9 of 9, found {numbers + extra / 4:.12g}; nothing was loaded"
+    )
+    with pytest.raises(ValueError, match=message):
+        load_weights(body, tmp_path / "long.weights")
+    assert_same(before, weights_of(body))
+
+
+def test_a_short_file_says_what_was_expected(small, tmp_path):
+    body, content, ends = small
+    (tmp_path / "short.weights").write_bytes(content[: ends[0] + 8])
+    with pytest.raises(
+        ValueError, match=r"expected 150 numbers up to convolution 2 of 9, found 64; nothing was loaded"
+    ):
+        load_weights(body, tmp_path / "short.weights")
+    (tmp_path / "short.weights").write_bytes(content[:17])
+    with pytest.raises(ValueError, match=r"expected a header of 20 bytes, found 17: fetch the file again"):
+        load_weights(body, tmp_path / "short.weights")
+
+
+def named_by_hand():
+    image = keras.Input((32, 32, 3))
+    return keras.Model(image, keras.layers.Conv2D(2, 1, name="b")(keras.layers.Conv2D(2, 1, name="a")(image)))
+
+
+def without_its_normalisation():
+    image = keras.Input((32, 32, 3))
+    return keras.Model(image, keras.layers.Conv2D(2, 1, use_bias=False)(image))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: inference_model(micro_yolo_body(keras.Input((32, 32, 3)), 3, 1), (32, 32)),
+        named_by_hand,
+        without_its_normalisation,
+    ],
+    ids=["detector", "named", "no normalisation"],
+)
+def test_models_whose_order_is_not_known_are_refused(small, tmp_path, make):
+    path = tmp_path / "kept.weights"
+    path.write_bytes(small[1])
+    with pytest.raises(ValueError, match="give what build_body or yolo_helpers.model returned"):
+        save_weights(make(), path)
+    with pytest.raises(ValueError, match="give what build_body or yolo_helpers.model returned"):
+        load_weights(make(), path)
+    assert path.read_bytes() == small[1]
+
+
+def test_the_cfg_says_what_data_set_and_decoder_need(cfg):
+    found = read_cfg(cfg(SMALL))
+    assert found.input_shape == (96, 64) and found.num_classes == 1
+    assert found.anchor_mask == [[3, 4, 5], [0, 1, 2]]
+    np.testing.assert_array_equal(found.anchors, [[10 * k, 12 * k] for k in range(1, 7)])
+    assert found.anchors.dtype == np.float32
+
+
+def test_the_heads_of_a_cfg_start_as_those_of_the_package(cfg):
+    body = build_body(cfg(SMALL))
+    assert [head.shape for head in body.outputs] == [(None, 3, 2, 18), (None, 6, 4, 18)]
+    for convolution in body.layers[-2:]:
+        bias = np.asarray(convolution.bias).reshape(3, 6)
+        np.testing.assert_allclose(1 / (1 + np.exp(-bias[:, 4])), 0.01, rtol=1e-5)
+
+
+def line_of(text, part):
+    return text[: text.index(part)].count("\n") + 1
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "at", "message"),
+    [
+        ("[upsample]", "[dropout]", "[dropout]", "expected .net. first and once, then net, convolutional"),
+        ("[upsample]", "[net]\n[upsample]", "[net]\n[up", "expected .net. first and once"),
+        ("[net]", "[maxpool]", "[maxpool]", "expected .net. first and once"),
+        ("[net]", "width=1\n[net]", "width=1", "expected a .section., then option=value, found 'width=1'"),
+        ("hue=.1", "hue", "hue", "expected a .section., then option=value, found 'hue'"),
+        ("stride=2\npad=1", "stride=2\ngroups=2", "groups", "knows filters, size, .*; remove groups="),
+        ("activation=leaky", "activation=mish", "activation=mish", "knows activation=leaky and linear, found 'mish'"),
+        ("filters=2\n", "", "[convolutional]", "has no filters=: add it"),
+        ("filters=2", "filters=two", "filters=two", "takes numbers with commas between them, found filters=two"),
+        ("filters=2", "filters=2,3", "filters=2,3", "takes one number from 1 on, found filters=2,3"),
+        ("stride=2", "stride=0", "stride=0", "takes one number from 1 on, found stride=0"),
+        ("width=64", "width=70", "[net]", r"multiples of 32 as height and width, found \(96, 70\)"),
+        ("size=2\nstride=2", "size=3\nstride=3", "[maxpool]", "takes stride=1 with any size, or stride=2 with size=2"),
+        ("from=-3", "from=-9", "[shortcut]", r"points at \[-9\]: a .yolo., or none of the 5 layers before it"),
+        ("from=-3", "from=0", "[shortcut]", r"adds two outputs of one shape, found \[\(48, 32, 2\), \(12, 8, 4\)\]"),
+        ("layers = -1, 6", "layers = -1, 0", "[route]\nlayers = -1, 0", "joins outputs of one size, found"),
+        ("layers = -1, 6", "layers = -1, 99", "[route]\nlayers = -1, 99", r"points at \[-1, 99\]: a .yolo., or none"),
+        ("layers = -3\n", "layers = -1\n", "[route]\nlayers = -1\n", r"points at \[-1\]: a .yolo., or none"),
+        ("filters=18", "filters=255", "[yolo]", "needs a .convolutional. just before it with {'filters': 18, "),
+        ("classes=1", "classes=2", "[yolo]\nmask = 0", "has other anchors, classes or length of mask than the first"),
+        ("mask = 3,4,5", "mask = 3,4,6", "[yolo]", r"counts anchors from 0 to 5, found mask=\[3, 4, 6\]"),
+        ("mask = 3,4,5", "mask = 3,4", "[yolo]\nmask = 0", "has other anchors, classes or length of mask"),
+    ],
+)
+def test_a_faulty_cfg_gives_one_sentence_with_the_line(cfg, old, new, at, message):
+    assert old in SMALL
+    text = SMALL.replace(old, new, 1)
+    path = cfg(text)
+    with pytest.raises(ValueError, match=message) as error:
+        build_body(path)
+    assert str(error.value).startswith(f"{path}, line {line_of(text, at)}: ")
+    assert "\n" not in str(error.value)
+
+
+def test_heads_stand_coarsest_first_behind_routes_with_anchors_in_pairs(cfg):
+    odd = SMALL.replace(",  60,72", ",  60")
+    with pytest.raises(ValueError, match=f"line {line_of(odd, '[yolo]')}: .yolo. takes pairs of positive numbers"):
+        read_cfg(cfg(odd))
+    without = SMALL[: SMALL.index("[yolo]")]
+    with pytest.raises(ValueError, match="line 1: .net. is followed by no .yolo."):
+        read_cfg(cfg(without))
+    again = SMALL + route(-2) + yolo("0,1,2", 6, 1)
+    with pytest.raises(ValueError, match="has no finer grid than the .yolo. before: heads stand coarsest first"):
+        build_body(cfg(again))
+    unrouted = SMALL.replace(route(-3), "")
+    with pytest.raises(ValueError, match="line 85: .convolutional. follows a .yolo., which hands nothing on: put a"):
+        build_body(cfg(unrouted))
+    for empty in ("", "# nothing\n\n"):
+        with pytest.raises(ValueError, match="the file holds no .section."):
+            read_cfg(cfg(empty))

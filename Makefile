@@ -2,27 +2,28 @@
 # may lie in a folder with spaces or letters of any language in its name.
 
 .DEFAULT_GOAL := help
-.PHONY: help venv lab test lint unit nbval run notebooks exercises bench clean
+.PHONY: help venv venv-jax lab test lint unit jax nbval run notebooks exercises bench clean
 
 PY := .venv/bin/python
 NBVAL := --nbval --nbval-current-env --nbval-sanitize-with tests/nbval_sanitize.cfg --nbval-cell-timeout=300
 
 help:
 	@echo "make lab        set up .venv if need be and open the course in JupyterLab"
-	@echo "make test       set up .venv if need be; lint, unit tests, and every notebook run and compared"
+	@echo "make test       set up .venv and .venv-jax if need be; lint, unit tests, JAX, and every notebook run and compared"
 	@echo "make run        execute the course here and leave pages to read in build/"
 	@echo "make notebooks  execute the committed notebooks in place"
 	@echo "make exercises  write the students' exercises from the solutions"
 	@echo "make bench      measure and print the tables of benchmarks/"
 	@echo "make lint       check style and spelling"
-	@echo "make clean      remove .venv, build/ and caches"
+	@echo "make jax        set up .venv-jax if need be; loss, training and detection on JAX, without TensorFlow"
+	@echo "make clean      remove .venv, .venv-jax, build/ and caches"
 
 # A name on PATH may be too old, or a shim with nothing behind it: each is tried. `venv` is no file, so this runs every
-# time; when .venv is good it takes a fraction of a second.
-venv:
+# time; when .venv is good it takes a fraction of a second. `venv-jax` likewise.
+venv venv-jax:
 	@for name in python3.12 python3.13 python3.11 python3 python; do \
 	    if "$$name" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' >/dev/null 2>&1; then \
-	        exec "$$name" tools/setup_venv.py; \
+	        exec "$$name" tools/setup_venv.py .$@; \
 	    fi; \
 	done; \
 	echo "Python 3.11, 3.12 or 3.13 was not found (python3 here: $$(python3 --version 2>/dev/null || echo none)): install one, then run make again." >&2; \
@@ -34,8 +35,8 @@ lab: venv
 	@allow=; if [ "$$(id -u)" = 0 ]; then allow=--allow-root; fi; \
 	exec $(PY) -m jupyter lab --ServerApp.ip=127.0.0.1 --ServerApp.root_dir=. $$allow notebooks/00_start_here.ipynb
 
-test: lint unit nbval
-	@echo "All of it passed: style, unit tests, notebooks."
+test: lint unit jax nbval
+	@echo "All of it passed: style, unit tests, training on JAX, notebooks."
 
 lint: venv
 	@echo "== style and spelling"
@@ -46,6 +47,10 @@ lint: venv
 unit: venv
 	@echo "== unit tests and static notebook tests"
 	@$(PY) -m pytest
+
+jax: venv-jax
+	@echo "== loss, training and detection on JAX, without TensorFlow"
+	@KERAS_BACKEND=jax .venv-jax/bin/python -m pytest tests/test_backends.py
 
 nbval: venv
 	@echo "== every notebook, run from top to bottom, each output compared with the committed one"
@@ -67,6 +72,6 @@ bench: venv
 	done
 
 clean:
-	rm -rf .venv build .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-jax build .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 	find . -name .ipynb_checkpoints -type d -prune -exec rm -rf {} +

@@ -1,10 +1,16 @@
-"""Second opinions for the tests: the targets and the loss as plain loops, one slot at a time, in float64."""
+"""Second opinions for the tests: the targets and the loss as plain loops, one slot at a time, in float64.
+
+And the cases they are asked about: the original's numbers, outputs and targets at random, heads that see given boxes.
+"""
 
 import math
 from pathlib import Path
 
 import numpy as np
 import pytest
+
+from yolo_helpers.boxes import letterbox
+from yolo_helpers.targets import preprocess_true_boxes
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"
@@ -27,6 +33,44 @@ def oracle_case(number):
         case[name] = [case[f"{name}_{head}"] for head in range(case["heads"])]
     case["num_classes"], case["ignore_thresh"] = int(case["num_classes"]), float(case["ignore_thresh"])
     return case
+
+
+def random_case(seed, input_shape=(64, 96), num_classes=3, batch=2, boxes=4, heads=3):
+    """Outputs and targets where some predictions lie on the truth, so that the ignore mask has work to do."""
+    rng = np.random.default_rng(seed)
+    anchors = ANCHORS[: 3 * heads]
+    sizes = rng.uniform(4, 40, (batch, boxes, 2))
+    centres = rng.uniform(0, 1, (batch, boxes, 2)) * (input_shape[1], input_shape[0])
+    labels = rng.integers(0, num_classes, (batch, boxes, 1))
+    true_boxes = np.concatenate([centres - sizes / 2, centres + sizes / 2, labels], -1).astype(np.float32)
+    y_true = preprocess_true_boxes(true_boxes, input_shape, anchors, num_classes)
+    outputs = []
+    for target, mask in zip(y_true, MASKS[3 * heads], strict=True):
+        raw = rng.normal(0, 1, target.shape).astype(np.float32)
+        # All three anchors of a cell with an object predict that object, so that two of them overlap it unasked.
+        for b, j, i, k in np.argwhere(target[..., 4]):
+            raw[b, j, i, :, 2:4] = np.log(target[b, j, i, k, 2:4] * input_shape[::-1] / anchors[mask])
+        outputs.append(raw.reshape(*raw.shape[:3], -1))
+    return outputs, y_true, anchors, num_classes
+
+
+def heads_that_see(true_boxes, image_shape, input_shape=(96, 128), num_classes=3):
+    """Raw heads of a network that is sure of exactly these boxes, given in pixels of the photograph."""
+    boxes = np.array(true_boxes, np.float32)
+    placed = letterbox(image_shape, input_shape).to_input(boxes[:, :4])
+    y_true = preprocess_true_boxes([np.column_stack([placed, boxes[:, 4]])], input_shape, ANCHORS, num_classes)
+    heads = []
+    for target, mask in zip(y_true, MASKS[9], strict=True):
+        raw = np.full(target.shape, -9, np.float32)
+        rows, columns = target.shape[1:3]
+        for b, j, i, k in np.argwhere(target[..., 4]):
+            x, y, w, h = target[b, j, i, k, :4]
+            offset = np.clip([x * columns - i, y * rows - j], 1e-4, 1 - 1e-4)
+            raw[b, j, i, k, :2] = np.log(offset / (1 - offset))
+            raw[b, j, i, k, 2:4] = np.log([w * input_shape[1], h * input_shape[0]] / ANCHORS[mask[k]])
+            raw[b, j, i, k, 4:] = np.where(target[b, j, i, k, 4:] > 0, 9, -9)
+        heads.append(raw.reshape(*raw.shape[:3], -1))
+    return heads
 
 
 def iou(a, b):

@@ -13,14 +13,13 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from reference import ANCHORS, MASKS, ROOT, SHARED, needs_oracle, oracle_case
+from reference import ANCHORS, ROOT, SHARED, heads_that_see, needs_oracle, oracle_case
 
 from yolo_helpers.annotations import get_classes
-from yolo_helpers.boxes import box_iou, letterbox
+from yolo_helpers.boxes import box_iou
 from yolo_helpers.darknet import build_body, save_weights
 from yolo_helpers.detection import BEST, SETTINGS, detect, load_detector, main, suppress, yolo_eval
 from yolo_helpers.model import inference_model, micro_yolo_body
-from yolo_helpers.targets import preprocess_true_boxes
 
 
 @needs_oracle
@@ -56,25 +55,6 @@ def test_suppression_is_tensorflows(seed, count, most, limit):
     scores = rng.permutation(count).astype(np.float32)
     expected = tf.image.non_max_suppression(boxes, scores, most, limit).numpy()
     np.testing.assert_array_equal(suppress(boxes, scores, most, limit), expected)
-
-
-def heads_that_see(true_boxes, image_shape, input_shape=(96, 128), num_classes=3):
-    """Raw heads of a network that is sure of exactly these boxes, given in pixels of the photograph."""
-    boxes = np.array(true_boxes, np.float32)
-    placed = letterbox(image_shape, input_shape).to_input(boxes[:, :4])
-    y_true = preprocess_true_boxes([np.column_stack([placed, boxes[:, 4]])], input_shape, ANCHORS, num_classes)
-    heads = []
-    for target, mask in zip(y_true, MASKS[9], strict=True):
-        raw = np.full(target.shape, -9, np.float32)
-        rows, columns = target.shape[1:3]
-        for b, j, i, k in np.argwhere(target[..., 4]):
-            x, y, w, h = target[b, j, i, k, :4]
-            offset = np.clip([x * columns - i, y * rows - j], 1e-4, 1 - 1e-4)
-            raw[b, j, i, k, :2] = np.log(offset / (1 - offset))
-            raw[b, j, i, k, 2:4] = np.log([w * input_shape[1], h * input_shape[0]] / ANCHORS[mask[k]])
-            raw[b, j, i, k, 4:] = np.where(target[b, j, i, k, 4:] > 0, 9, -9)
-        heads.append(raw.reshape(*raw.shape[:3], -1))
-    return heads
 
 
 @pytest.mark.parametrize("image_shape", [(96, 128), (480, 640), (333, 500), (101, 57)])

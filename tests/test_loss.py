@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from reference import ANCHORS, MASKS, needs_oracle, oracle_case, plain_terms
+from reference import ANCHORS, MASKS, needs_oracle, oracle_case, plain_terms, random_case
 
 from tools.record_parity import RECORD, compare
 from yolo_helpers.anchors import objects_gathered
@@ -22,25 +22,6 @@ from yolo_helpers.loss import (
     yolo_loss_terms,
 )
 from yolo_helpers.targets import preprocess_true_boxes
-
-
-def random_case(seed, input_shape=(64, 96), num_classes=3, batch=2, boxes=4, heads=3):
-    """Outputs and targets where some predictions lie on the truth, so that the ignore mask has work to do."""
-    rng = np.random.default_rng(seed)
-    anchors = ANCHORS[: 3 * heads]
-    sizes = rng.uniform(4, 40, (batch, boxes, 2))
-    centres = rng.uniform(0, 1, (batch, boxes, 2)) * (input_shape[1], input_shape[0])
-    labels = rng.integers(0, num_classes, (batch, boxes, 1))
-    true_boxes = np.concatenate([centres - sizes / 2, centres + sizes / 2, labels], -1).astype(np.float32)
-    y_true = preprocess_true_boxes(true_boxes, input_shape, anchors, num_classes)
-    outputs = []
-    for target, mask in zip(y_true, MASKS[3 * heads], strict=True):
-        raw = rng.normal(0, 1, target.shape).astype(np.float32)
-        # All three anchors of a cell with an object predict that object, so that two of them overlap it unasked.
-        for b, j, i, k in np.argwhere(target[..., 4]):
-            raw[b, j, i, :, 2:4] = np.log(target[b, j, i, k, 2:4] * input_shape[::-1] / anchors[mask])
-        outputs.append(raw.reshape(*raw.shape[:3], -1))
-    return outputs, y_true, anchors, num_classes
 
 
 def loss_and_gradient(outputs, y_true, *arguments, jit_compile=False):

@@ -38,8 +38,8 @@ def pins(lines):
     return found
 
 
-def wanted():
-    return pins(text("requirements.in").splitlines())
+def wanted(name="requirements"):
+    return pins(text(f"{name}.in").splitlines())
 
 
 # Pins ------------------------------------------------------------------------------------------------------------
@@ -54,17 +54,29 @@ def test_environment_holds_the_same_pins():
         assert "==" not in line or re.search(r"==\S+  # \w+", line), f"the pin does not say who needs it: {line}"
 
 
-def test_locked_file_holds_the_same_pins_each_with_hashes():
-    content = text("requirements.txt")
+@pytest.mark.parametrize(("name", "least"), [("requirements", 80), ("requirements-jax", 25)])
+def test_locked_file_holds_the_same_pins_each_with_hashes(name, least):
+    content = text(f"{name}.txt")
     locked = pins(content.splitlines())
-    assert {name: locked.get(name) for name in wanted()} == wanted()
+    assert {package: locked.get(package) for package in wanted(name)} == wanted(name)
     entries = re.split(r"\n(?=[a-z0-9])", re.sub(r"^#.*\n", "", content, flags=re.MULTILINE))
-    assert len(entries) > 80
+    assert len(entries) > least
     for entry in entries:
         assert re.match(r"[a-z0-9.-]+==\S+( ; [^\\\n]+)? \\\n    --hash=sha256:[0-9a-f]{64}", entry), entry[:80]
 
 
-@pytest.mark.parametrize("name", ["requirements.in", "requirements.txt", "environment.yml", "pyproject.toml"])
+def test_jax_has_the_courses_pins_and_nothing_of_tensorflow():
+    course, jax = wanted(), wanted("requirements-jax")
+    assert jax.keys() - course.keys() == {"jax", "jaxlib"} and jax["jax"] == jax["jaxlib"]
+    assert {name: course[name] for name in jax.keys() & course.keys()}.items() <= jax.items()
+    assert "tensorflow" not in text("requirements-jax.txt")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["requirements.in", "requirements.txt", "requirements-jax.in", "requirements-jax.txt"]
+    + ["environment.yml", "pyproject.toml"],
+)
 def test_no_index_address_and_no_folder_of_one_machine(name):
     for line in text(name).splitlines():
         if not line.startswith("Repository = "):
@@ -186,7 +198,8 @@ def bare_course(tmp_path):
     (root / "tools").mkdir(parents=True)
     shutil.copy(ROOT / "Makefile", root)
     shutil.copy(ROOT / "tools" / "setup_venv.py", root / "tools")
-    (root / "requirements.txt").write_text(f"no-such-package==1.0 --hash=sha256:{'0' * 64}\n", encoding="utf-8")
+    for name in ("requirements.txt", "requirements-jax.txt"):
+        (root / name).write_text(f"no-such-package==1.0 --hash=sha256:{'0' * 64}\n", encoding="utf-8")
     return root
 
 
@@ -226,6 +239,21 @@ def test_failed_installation_leaves_nothing_and_the_next_one_recovers(bare_cours
 
 
 @needs_make
+def test_each_environment_has_requirements_of_its_own(bare_course):
+    folder = bare_course / ".venv-jax"
+    (folder / "bin").mkdir(parents=True)
+    (folder / "bin" / "python").symlink_to(sys.executable)
+    shutil.copy(bare_course / "requirements-jax.txt", folder / "installed-requirements.txt")
+    (bare_course / "requirements.txt").write_text("", encoding="utf-8")
+    ready = make(bare_course, "venv-jax")
+    assert ready.returncode == 0 and ready.stderr == "" and ready.stdout == ""
+    (bare_course / "requirements-jax.txt").write_text(f"other==1 --hash=sha256:{'1' * 64}\n", encoding="utf-8")
+    failed = make(bare_course, "venv-jax")
+    assert failed.returncode != 0 and "Setting up .venv-jax with Python" in failed.stderr
+    assert not list(bare_course.glob(".venv*"))
+
+
+@needs_make
 @pytest.mark.parametrize("age", ["old", "missing"])
 def test_wrong_python_is_said_in_one_sentence(bare_course, age):
     programs = bare_course / "programs"
@@ -243,7 +271,7 @@ def test_wrong_python_is_said_in_one_sentence(bare_course, age):
 @needs_make
 def test_make_alone_lists_every_command():
     listed = re.findall(r"^make (\w+)", make(ROOT).stdout, re.MULTILINE)
-    assert {"lab", "test", "run", "notebooks", "exercises", "bench", "lint", "clean"} == set(listed)
+    assert {"lab", "test", "run", "notebooks", "exercises", "bench", "lint", "jax", "clean"} == set(listed)
 
 
 @needs_make
@@ -272,7 +300,7 @@ def test_ci_calls_the_test_command():
 
 def test_make_test_leaves_no_notebook_out():
     content = text("Makefile")
-    assert re.search(r"^test: lint unit nbval$", content, re.MULTILINE)
+    assert re.search(r"^test: lint unit jax nbval$", content, re.MULTILINE)
     assert re.search(r"^\t@\$\(PY\) -m pytest \$\(NBVAL\) notebooks$", content, re.MULTILINE)
     assert "--nbval " in content and "--nbval-lax" not in content and "--ignore" not in content
 

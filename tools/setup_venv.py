@@ -1,9 +1,11 @@
-"""Set up `.venv` with exactly the packages of requirements.txt; called by the Makefile, standard library only.
+"""Set up `.venv` with exactly the packages of requirements.txt, or `.venv-jax` with those of requirements-jax.txt.
 
-The copy of requirements.txt inside `.venv` is the mark of a finished installation. It is written last, so one that
-failed or was broken off is not taken for a good one, and a change of requirements.txt leads to a new installation.
+Called by the Makefile, standard library only. The copy of the requirements inside the environment is the mark of a
+finished installation. It is written last, so one that failed or was broken off is not taken for a good one, and a
+change of the requirements leads to a new installation.
 """
 
+import argparse
 import contextlib
 import os
 import shutil
@@ -15,49 +17,53 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 OLDEST, NEWEST = (3, 11), (3, 13)
+REQUIREMENTS = {".venv": "requirements.txt", ".venv-jax": "requirements-jax.txt"}
+ON_DISK = {".venv": "2.5 GB", ".venv-jax": "0.7 GB"}
 
 
 class SetupError(Exception):
     """The environment could not be made; the message is one sentence for the reader."""
 
 
-def is_ready(root: Path) -> bool:
-    """Say whether `.venv` was finished, for the present requirements.txt, and its Python still runs.
+def is_ready(root: Path, name: str) -> bool:
+    """Say whether an environment was finished, for its present requirements, and its Python still runs.
 
     Args:
         root: folder of the course.
+        name: `.venv` or `.venv-jax`.
 
     Returns:
         True when nothing has to be installed.
     """
-    mark = root / ".venv" / "installed-requirements.txt"
-    if not mark.is_file() or mark.read_bytes() != (root / "requirements.txt").read_bytes():
+    mark = root / name / "installed-requirements.txt"
+    if not mark.is_file() or mark.read_bytes() != (root / REQUIREMENTS[name]).read_bytes():
         return False
-    python = root / ".venv" / "bin" / "python"
+    python = root / name / "bin" / "python"
     return python.exists() and subprocess.run([python, "-c", ""], capture_output=True).returncode == 0
 
 
-def install(root: Path) -> None:
-    """Make `.venv` anew and install requirements.txt into it; remove it again if that fails.
+def install(root: Path, name: str) -> None:
+    """Make an environment anew and install its requirements into it; remove it again if that fails.
 
     Args:
         root: folder of the course.
+        name: `.venv` or `.venv-jax`.
 
     Raises:
         SetupError: the environment could not be made or the packages not be installed.
     """
-    target = root / ".venv"
+    target = root / name
     finished = False
     try:
         _create(target)
-        _pip_install(root)
+        _pip_install(root, name)
         mark = target / "installed-requirements.txt"
         beside = mark.with_suffix(".part")
-        beside.write_bytes((root / "requirements.txt").read_bytes())
+        beside.write_bytes((root / REQUIREMENTS[name]).read_bytes())
         os.replace(beside, mark)
         finished = True
     except OSError as error:
-        raise SetupError(f"The folder .venv could not be written ({error}): mend that, then run make again.") from error
+        raise SetupError(f"{name} could not be written ({error}): mend that, then run make again.") from error
     finally:
         if not finished:
             shutil.rmtree(target, ignore_errors=True)
@@ -74,9 +80,9 @@ def _create(target: Path) -> None:
         ) from error
 
 
-def _pip_install(root: Path) -> None:
-    command = [root / ".venv" / "bin" / "python", "-m", "pip", "install", "--no-user", "--disable-pip-version-check"]
-    command += ["--no-input", "--require-hashes", "-r", "requirements.txt"]
+def _pip_install(root: Path, name: str) -> None:
+    command = [root / name / "bin" / "python", "-m", "pip", "install", "--no-user", "--disable-pip-version-check"]
+    command += ["--no-input", "--require-hashes", "-r", REQUIREMENTS[name]]
     show = sys.stderr.isatty()
     packages, last_lines = 0, []
     with subprocess.Popen(
@@ -109,25 +115,28 @@ def _pip_install(root: Path) -> None:
 
 
 def main() -> int:
-    """Install what is missing; the exit status is 0 when `.venv` is ready."""
+    """Install what is missing; the exit status is 0 when the environment is ready."""
     if not OLDEST <= sys.version_info[:2] <= NEWEST:
         print("setup_venv.py needs Python 3.11, 3.12 or 3.13.", file=sys.stderr)
         return 1
-    if is_ready(ROOT):
+    parser = argparse.ArgumentParser(description="Set up an environment of the course.")
+    parser.add_argument("name", nargs="?", choices=REQUIREMENTS, default=".venv")
+    name = parser.parse_args().name
+    if is_ready(ROOT, name):
         return 0
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     print(
-        f"Setting up .venv with Python {sys.version.split()[0]}: once, some minutes, about 2.5 GB on disk.",
+        f"Setting up {name} with Python {sys.version.split()[0]}: once, some minutes, about {ON_DISK[name]} on disk.",
         file=sys.stderr,
         flush=True,
     )
     try:
-        install(ROOT)
+        install(ROOT, name)
     except SetupError as error:
         print(error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("Broken off; the unfinished .venv is removed.", file=sys.stderr)
+        print(f"Broken off; the unfinished {name} is removed.", file=sys.stderr)
         return 130
     print("The packages are installed.", file=sys.stderr)
     return 0

@@ -1,0 +1,206 @@
+"""Loss, training and detection on whichever backend Keras runs: TensorFlow, JAX or PyTorch.
+
+`make jax` runs this file where TensorFlow is not installed; run on TensorFlow, it starts itself on the others it finds.
+"""
+
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+from PIL import Image
+from reference import ANCHORS, MASKS, ROOT, heads_that_see, needs_oracle, oracle_case, plain_terms, random_case
+
+from yolo_helpers.annotations import read_annotations
+from yolo_helpers.dataset import YoloDataset
+from yolo_helpers.detection import detect, yolo_eval
+from yolo_helpers.loss import TRUE_BOXES_AT_ONCE, YoloLoss, identity_loss, yolo_loss
+from yolo_helpers.model import micro_yolo_body
+from yolo_helpers.smear import CLASS_NAMES, write_smears
+from yolo_helpers.training import BEST, STATE, Stage, train
+
+BACKEND = keras.backend.backend()
+# By the imports above. Later Keras itself imports it, where it is installed, to seed and to save.
+TENSORFLOW_IMPORTED = "tensorflow" in sys.modules
+SHAPE = (64, 64)
+# PyTorch runs as written. Without jit, JAX compiles every operation by itself, ten seconds a case, so few are tried.
+COMPILED = [False] if BACKEND == "torch" else [False, True]
+FASTEST = COMPILED[-1]
+if BACKEND == "jax":  # XLA reads it at the first computation: compiling takes most of the time, and this a third of it
+    os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
+
+
+def loss_and_gradient(outputs, y_true, *arguments, compiled):
+    """The loss of each image (B, 1), and the gradient of their sum with respect to each output."""
+
+    def loss_of(outputs):
+        return yolo_loss([*outputs, *y_true], *arguments)
+
+    outputs = [ops.convert_to_tensor(output) for output in outputs]
+    if BACKEND == "jax":
+        import jax
+
+        def total(outputs):
+            loss = loss_of(outputs)
+            return ops.sum(loss), loss
+
+        step = jax.grad(total, has_aux=True)
+        gradients, loss = (jax.jit(step) if compiled else step)(outputs)
+    elif BACKEND == "torch":
+        for output in outputs:
+            output.requires_grad_()
+        loss = loss_of(outputs)
+        loss.sum().backward()
+        gradients = [output.grad for output in outputs]
+    else:
+        import tensorflow as tf
+
+        def step(outputs):
+            with tf.GradientTape() as tape:
+                tape.watch(outputs)
+                loss = loss_of(outputs)
+            return tape.gradient(loss, outputs), loss
+
+        gradients, loss = (tf.function(step, jit_compile=True) if compiled else step)(outputs)
+    return ops.convert_to_numpy(loss), [ops.convert_to_numpy(gradient) for gradient in gradients]
+
+
+@pytest.mark.skipif(BACKEND == "tensorflow", reason="TensorFlow is the backend")
+def test_the_package_does_not_import_tensorflow():
+    assert not TENSORFLOW_IMPORTED
+
+
+@needs_oracle
+@pytest.mark.parametrize(("number", "compiled"), sorted({(0, FASTEST), (1, FASTEST), (2, FASTEST), (1, False)}))
+def test_loss_and_gradient_are_the_originals(number, compiled):
+    case = oracle_case(number)
+    arguments = case["anchors"], case["num_classes"], case["ignore_thresh"], case["mask"]
+    loss, gradients = loss_and_gradient(case["output"], case["y_true"], *arguments, compiled=compiled)
+    assert loss.shape == (len(case["boxes"]), 1)
+    assert loss.mean() == pytest.approx(case["loss"], rel=1e-5)
+    for gradient, expected in zip(gradients, case["grad"], strict=True):
+        np.testing.assert_allclose(gradient / len(loss), expected, rtol=0, atol=1e-5 * np.abs(expected).max())
+
+
+def test_more_boxes_than_are_compared_at_once():
+    outputs, y_true, *arguments = random_case(2, SHAPE, boxes=60)
+    assert max(int(target[..., 4].sum()) for target in y_true) > len(outputs[0]) * TRUE_BOXES_AT_ONCE
+    loss, _ = loss_and_gradient(outputs, y_true, *arguments, compiled=FASTEST)
+    terms = plain_terms(outputs, y_true, *arguments, 0.5, MASKS[9])
+    np.testing.assert_allclose(loss[:, 0], sum(terms.values()), rtol=1e-5)
+
+
+@pytest.mark.parametrize("compiled", COMPILED)
+@pytest.mark.parametrize(("seed", "ignore_thresh"), [(0, 0.5), (1, 0.3)])
+def test_the_gradient_is_the_slope_of_a_plain_loop(seed, ignore_thresh, compiled):
+    outputs, y_true, *arguments = random_case(seed, (32, 32), batch=1, boxes=6)
+    arguments.append(ignore_thresh)
+    loss, gradients = loss_and_gradient(outputs, y_true, *arguments, compiled=compiled)
+    outputs = [output.astype(float) for output in outputs]
+
+    def plain_loss():
+        return sum(term[0] for term in plain_terms(outputs, y_true, *arguments, MASKS[9]).values())
+
+    assert loss[0, 0] == pytest.approx(plain_loss(), rel=1e-5)
+    for output, gradient in zip(outputs, gradients, strict=True):
+        slopes = np.zeros_like(output)
+        for at, value in np.ndenumerate(output):
+            for sign in (1, -1):
+                output[at] = value + sign * 1e-5
+                slopes[at] += sign * plain_loss() / 2e-5
+            output[at] = value
+        np.testing.assert_allclose(gradient, slopes, rtol=1e-4, atol=1e-4)
+    # An empty slot's confidence has no slope where the ignore mask spares it, and only there.
+    assert any((gradient.reshape(target.shape)[..., 4] == 0).any() for gradient, target in zip(gradients, y_true))
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    photographs = read_annotations(write_smears(tmp_path_factory.mktemp("smears"), 4, SHAPE, seed=1))[0]
+    return YoloDataset(photographs, SHAPE, ANCHORS, 3, batch_size=2)
+
+
+def go_on(data, folder, seed, **settings):
+    """Trains a new body, or goes on with what lies in the folder."""
+    keras.utils.set_random_seed(seed)
+    body = micro_yolo_body(keras.Input((*SHAPE, 3)), 3, 3)
+    return body, train(body, data, [Stage(3, 5e-3)], folder, verbose=0, **settings)
+
+
+@pytest.fixture(scope="module")
+def whole(data, tmp_path_factory):
+    """A training of three epochs, and beside its folder what would lie there had it been killed after the first."""
+    folder = tmp_path_factory.mktemp("training") / "whole"
+
+    def copy(epoch, logs):
+        if epoch == 1:
+            shutil.copytree(folder, folder.with_name("killed"))
+
+    callbacks = [keras.callbacks.LambdaCallback(on_epoch_begin=copy)]
+    body, history = go_on(data, folder, 0, validation_data=data, class_names=CLASS_NAMES, callbacks=callbacks)
+    return body, history, folder
+
+
+def test_training_lowers_the_loss_and_leaves_a_checkpoint(whole):
+    _, history, folder = whole
+    assert history["loss"][-1] < 0.85 * history["loss"][0]
+    assert len(history["val_loss"]) == 3 and np.isfinite(history["val_AP50"][-1])
+    state = json.loads((folder / STATE).read_text(encoding="utf-8"))
+    assert sorted(path.name for path in folder.iterdir()) == sorted([BEST, state["weights"], STATE])
+    assert [row["loss"] for row in state["history"]] == history["loss"]
+
+
+def test_a_killed_training_goes_on_as_if_it_had_not_been(data, whole):
+    body, history, folder = whole
+    again, resumed = go_on(data, folder.with_name("killed"), 7, resume=True)
+    np.testing.assert_allclose(resumed["loss"], history["loss"], rtol=1e-5)
+    for one, other in zip(again.get_weights(), body.get_weights(), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
+
+
+def test_detection_gives_back_what_the_heads_see():
+    planted, shape = np.array([[275, 160, 450, 333, 0], [50, 60, 210, 200, 2]]), (333, 500)
+    heads = heads_that_see(planted, shape)
+    image = keras.Input((96, 128, 3), dtype="uint8")
+    outputs = [
+        keras.layers.Lambda(lambda x, head=head: ops.repeat(head, ops.shape(x)[0], axis=0))(image) for head in heads
+    ]
+    found = detect(keras.Model(image, outputs), [Image.new("RGB", shape[::-1])] * 3, ANCHORS, 3, batch_size=2)
+    found.append(yolo_eval([ops.convert_to_tensor(head) for head in heads], ANCHORS, 3, shape))
+    for boxes, scores, classes in found:
+        order = np.argsort(classes)
+        assert classes[order].tolist() == [0, 2] and (scores > 0.99).all()
+        np.testing.assert_allclose(boxes[order], planted[:, :4], atol=3)
+
+
+def test_the_loss_layer_survives_saving(tmp_path):
+    outputs, y_true, *arguments = random_case(10, SHAPE)
+    inputs = [keras.Input(x.shape[1:]) for x in (*outputs, *y_true)]
+    model = keras.Model(inputs, YoloLoss(*arguments, ignore_thresh=0.6)(inputs))
+    model.compile(loss={"yolo_loss": identity_loss})
+    model.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras")
+    logged = again.evaluate([*outputs, *y_true], np.zeros((len(outputs[0]), 1)), verbose=0, return_dict=True)
+    terms = plain_terms(outputs, y_true, *arguments, 0.6, MASKS[9])
+    expected = {name: term.mean() for name, term in terms.items()}
+    assert logged.pop("loss") == pytest.approx(sum(expected.values()), rel=1e-5)
+    # On JAX Keras cannot update a layer's metrics (keras issue 21639).
+    assert logged == pytest.approx({} if BACKEND == "jax" else expected, rel=1e-5)
+
+
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="the run on TensorFlow starts the others")
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+def test_another_backend_that_is_installed_here(backend):
+    if importlib.util.find_spec(backend) is None:
+        pytest.skip(f"{backend} is not installed here")
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", __file__]
+    run = subprocess.run(
+        command, cwd=ROOT, env={**os.environ, "KERAS_BACKEND": backend}, capture_output=True, text=True
+    )
+    assert run.returncode == 0, run.stdout

@@ -399,10 +399,33 @@ def iou(one, other, box_format):
     return shared / (w1 * h1 + w2 * h2 - shared)
 
 
-def by_distance(one, other, box_format):
-    """1 minus a distance whose gradient is not a number where it is 0, as in all empty slots."""
-    apart = ops.where(other[..., :2] > 0, one[..., :2] - other[..., :2], 0.0)
-    return 1 - ops.sqrt(ops.sum(ops.square(apart), -1)) - ops.sum(ops.abs(one - other), -1)
+def by_hand(safe=False):
+    """CIoU as its paper writes it, which divides by the true height, and that is 0 in an empty slot."""
+
+    def ciou(one, other, box_format):
+        (x1, y1, w1, h1), (x2, y2, w2, h2) = ([boxes[..., i] for i in range(4)] for boxes in (one, other))
+        across = ops.maximum(x1 + w1 / 2, x2 + w2 / 2) - ops.minimum(x1 - w1 / 2, x2 - w2 / 2)
+        down = ops.maximum(y1 + h1 / 2, y2 + h2 / 2) - ops.minimum(y1 - h1 / 2, y2 - h2 / 2)
+        distance = (ops.square(x1 - x2) + ops.square(y1 - y2)) / (ops.square(across) + ops.square(down))
+        v = 4 / np.pi**2 * ops.square(ops.arctan(w2 / (h2 + 1e-7 if safe else h2)) - ops.arctan(w1 / h1))
+        overlap = iou(one, other, box_format)
+        return overlap - distance - v * v / (1 - overlap + v + 1e-7)
+
+    return ciou
+
+
+def where_after(overlap):
+    """The value is repaired, the gradient is not."""
+
+    def repaired(one, other, box_format):
+        return ops.where(other[..., 2] > 0, overlap(one, other, box_format), 0.0)
+
+    return repaired
+
+
+def by_root(one, other, box_format):
+    """The distance with a root, whose gradient is infinite where the distance is 0, as at a match."""
+    return 1 - ops.sqrt(ops.sum(ops.square(one - other), -1)) - (1 - compute_ciou(one, other, box_format))
 
 
 def with_numpy(one, other, box_format):
@@ -433,7 +456,10 @@ def with_numpy(one, other, box_format):
         (box_loss(reduce=lambda x: x), "you return the shape (12,); expected (12, 1)"),
         (box_loss(reduce=ops.mean), "you return one number for the whole batch"),
         (box_loss(reduce=lambda x: ops.mean(x) + 0 * x[:, None]), "for a picture without boxes you return"),
-        (box_loss(by_distance), "the gradient is not finite"),
+        (box_loss(by_hand(safe=True)), "ok"),
+        (box_loss(by_hand()), "you return [nan, nan", "0 divided by 0 is NaN, also times 0"),
+        (box_loss(where_after(by_hand())), "the gradient is not finite"),
+        (box_loss(by_root), "the value is right, but the gradient is not finite"),
         (box_loss(with_numpy), "by hand it works, but inside a model"),
         (box_loss(lambda *boxes: ops.stop_gradient(compute_ciou(*boxes))), "a step would not bring the boxes nearer"),
     ),

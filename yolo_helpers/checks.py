@@ -508,7 +508,7 @@ def check_modern(answer) -> None:
 # Lesson 03: the yolo_loss layer
 
 
-def _one_number_a_picture(result, batch: int, given: str, column: bool = False) -> np.ndarray:
+def _one_number_a_picture(result, batch: int, given: str, column: bool, why_nan: str = "") -> np.ndarray:
     """Return a result as an array (B,), or end the check with a hint when it has another shape or is not finite.
 
     Args:
@@ -516,6 +516,7 @@ def _one_number_a_picture(result, batch: int, given: str, column: bool = False) 
         batch: B.
         given: the input in words.
         column: whether the shape is to be (B, 1) instead of (B,).
+        why_nan: the likely cause, in a sentence, where a value is not finite.
     """
     try:
         found = ops.convert_to_numpy(result)
@@ -532,12 +533,7 @@ def _one_number_a_picture(result, batch: int, given: str, column: bool = False) 
     if found.shape != expected:
         raise _Hint(f"for {given} you return the shape {found.shape}; expected {expected}.")
     if not np.isfinite(found).all():
-        raise _Hint(
-            f"for {given} you return {_show(found)}. A slot without an object has the size 0, its logarithm is minus "
-            "infinity, and 0 times that is not 0 but NaN: replace the size before you take the logarithm."
-            if not column
-            else f"for {given} you return {_show(found.ravel())}."
-        )
+        raise _Hint(f"for {given} you return {_show(found.ravel())}. {why_nan}".strip())
     return found.reshape(batch)
 
 
@@ -604,12 +600,16 @@ def check_wh_term(function: Callable) -> None:
         ("two pictures, one of them without any box", [[small], [[0] * 5]], (96, 64)),
     ]
     random = np.random.default_rng(6)
+    why_nan = (
+        "A slot without an object has the size 0, its logarithm is minus infinity, and 0 times that is not 0 but NaN: "
+        "replace the size before you take the logarithm."
+    )
     for given, boxes, input_shape in cases:
         y_true = preprocess_true_boxes(np.array(boxes), input_shape, anchors, 2)[1]
         raw = random.normal(size=y_true.shape).astype("float32")
         arguments = (anchors[3:6], input_shape)
         result = _call(function, ops.convert_to_tensor(raw), ops.convert_to_tensor(y_true), *arguments, given=given)
-        found = _one_number_a_picture(result, len(boxes), given)
+        found = _one_number_a_picture(result, len(boxes), given, column=False, why_nan=why_nan)
         expected = _wh_by_hand(raw, y_true, *arguments)
         if not np.allclose(found, expected, rtol=1e-4, atol=1e-5):
             like = {
@@ -753,7 +753,7 @@ def check_logged_confidence(answer: Callable) -> None:
             history = model.fit(data, np.zeros((10, 1)), batch_size=4, shuffle=False, verbose=0).history
             logs.append({name: values[0] for name, values in history.items()})
     except Exception as error:
-        why = " A metric must be made in __init__, not in call." if "ariable" in str(error) else ""
+        why = " A metric must be made in __init__, not in call." if "variable" in str(error).lower() else ""
         raise _Hint(f"by hand it works, but in fit your layer raised {_words(error)}{why}") from None
     _judge_logs(logs, confidence.reshape(2, 10), loss.reshape(2, 10))
 
@@ -770,7 +770,7 @@ def _judge_logs(logs: list[dict[str, float]], confidence: np.ndarray, loss: np.n
         why = (
             " Give the metric that name."
             if len(names) > 1
-            else (" Keras finds a metric that the layer's __init__ keeps as an attribute, self.something.")
+            else " Keras finds a metric that the layer's __init__ keeps as an attribute, self.something."
         )
         raise _Hint(f"the history holds {names}; expected confidence beside loss.{why}")
     if len(names) > 2:
@@ -843,7 +843,12 @@ def check_box_loss(function: Callable) -> None:
     raw = _planted_heads(y_true, anchors, predicted, stretch)
 
     args, given = [ops.convert_to_tensor(x) for x in [*raw, *y_true]], "12 pictures"
-    total = _one_number_a_picture(_call(function, args, anchors, 2, given=given), 12, given, column=True)
+    why_nan = (
+        "A slot without an object holds a true box of size 0, and 0 divided by 0 is NaN, also times 0: replace the box "
+        "before you compute with it."
+    )
+    result = _call(function, args, anchors, 2, given=given)
+    total = _one_number_a_picture(result, 12, given, column=True, why_nan=why_nan)
     terms = {name: ops.convert_to_numpy(term) for name, term in yolo_loss_terms(args, anchors, 2).items()}
     losses = total - terms["confidence"] - terms["class"]
     nearer, smaller, (left, right, empty) = losses[:5], losses[5:9], losses[9:]
@@ -882,7 +887,10 @@ def check_box_loss(function: Callable) -> None:
     for b in range(12):
         if not all(np.isfinite(gradient[b]).all() for gradient in gradients):
             what = "a picture without boxes" if b == 11 else f"a prediction at {predicted[b]} of its cell"
-            raise _Hint(f"for {what} the value is right, but the gradient is not finite: training would end in NaN.")
+            raise _Hint(
+                f"for {what} the value is right, but the gradient is not finite: training would end in NaN. Slots "
+                "without an object, whose true box has the size 0, must not bring NaN in by ops.where either."
+            )
     pull = gradients[2].reshape(y_true[2].shape)[0][y_true[2][0, ..., 4] == 1][0, :2]
     if not (pull > 1e-6).all():
         raise _Hint(

@@ -60,7 +60,8 @@ def yolo_loss(
         anchor_mask: the anchors of each head, coarsest first; darknet's when None.
 
     Returns:
-        (B, 1). Its mean over the batch is what keras-yolo3 returns.
+        (B, 1). Its mean over the batch is what keras-yolo3 returns. NaN for an image with more objects in a head than
+        `objects_gathered` allows, which `preprocess_true_boxes` refuses.
     """
     return ops.expand_dims(sum(yolo_loss_terms(args, anchors, num_classes, ignore_thresh, anchor_mask).values()), -1)
 
@@ -111,7 +112,7 @@ def _head_terms(output, y_true, anchors, num_classes, input_shape, ignore_thresh
     row = slot + slots * ops.arange(batch, dtype=slot.dtype)[:, None]
     raw, true = ops.take(raw, row, axis=0), ops.take(y_true, row, axis=0)  # (B, G, 5 + C)
 
-    true_xy = true[..., 0:2] * [columns, rows] - ops.take(grid, slot, axis=0)
+    true_xy = true[..., 0:2] * ops.cast([columns, rows], true.dtype) - ops.take(grid, slot, axis=0)
     true_wh = ops.where(weight[..., None] > 0, true[..., 2:4], 1.0)  # an empty slot has no size to take the log of
     true_wh = ops.log(true_wh / ops.take(anchors, slot, axis=0))
     scale = weight * (2 - true[..., 2] * true[..., 3])
@@ -181,7 +182,7 @@ class YoloLoss(keras.layers.Layer):
     """`yolo_loss` as a layer: it can be saved and loaded, logs its terms, and computes in float32 whatever the policy.
 
     The means of the four terms stand beside the loss in the progress bar, in the history and in TensorBoard, as `xy`,
-    `wh`, `confidence` and `class`.
+    `wh`, `confidence` and `class`; not on JAX.
 
     Args:
         anchors, num_classes, ignore_thresh, anchor_mask: as in `yolo_loss`.
@@ -195,7 +196,8 @@ class YoloLoss(keras.layers.Layer):
             "ignore_thresh": float(ignore_thresh),
             "anchor_mask": None if anchor_mask is None else np.asarray(anchor_mask).tolist(),
         }
-        self.means = [keras.metrics.Mean(name) for name in TERMS]
+        # On JAX Keras cannot update a layer's metrics in training (keras issue 21639), so nothing is logged there.
+        self.means = [keras.metrics.Mean(name) for name in TERMS if keras.backend.backend() != "jax"]
 
     def call(self, inputs):
         """[*outputs, *y_true] in, one number an image out: (B, 1)."""

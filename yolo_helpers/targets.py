@@ -1,5 +1,6 @@
 """Targets: boxes written into the grids that the loss compares with the network's outputs."""
 
+import math
 import warnings
 
 import numpy as np
@@ -68,7 +69,7 @@ def preprocess_true_boxes(
             slot[:] = 0
             slot[:2], slot[2:4], slot[4], slot[5 + int(label)] = centre / size, extent / size, 1, 1
     for target, stride in zip(y_true, STRIDES, strict=False):
-        _check_count(target[..., 4].sum((1, 2, 3)).astype(int), objects_gathered(target[0, ..., 4].size), stride)
+        _check_count(target[..., 4].sum((1, 2, 3)).astype(int), objects_gathered(math.prod(target.shape[1:4])), stride)
     return y_true
 
 

@@ -97,10 +97,9 @@ def test_more_boxes_than_are_compared_at_once():
 
 
 @pytest.mark.parametrize("compiled", COMPILED)
-@pytest.mark.parametrize(("seed", "ignore_thresh"), [(0, 0.5), (1, 0.3)])
-def test_the_gradient_is_the_slope_of_a_plain_loop(seed, ignore_thresh, compiled):
-    outputs, y_true, *arguments = random_case(seed, (32, 32), batch=1, boxes=6)
-    arguments.append(ignore_thresh)
+def test_the_gradient_is_the_slope_of_a_plain_loop(compiled):
+    outputs, y_true, *arguments = random_case(1, (32, 32), batch=1, boxes=6)
+    arguments.append(0.3)  # ignore_thresh
     loss, gradients = loss_and_gradient(outputs, y_true, *arguments, compiled=compiled)
     outputs = [output.astype(float) for output in outputs]
 

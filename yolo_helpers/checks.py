@@ -12,6 +12,10 @@ import keras
 import numpy as np
 from keras import ops
 
+from yolo_helpers.anchors import STRIDES, default_anchor_mask, default_anchors
+from yolo_helpers.loss import identity_loss, yolo_loss, yolo_loss_terms
+from yolo_helpers.targets import preprocess_true_boxes
+
 
 class _NotDone(Exception):
     """The answer is still the stub."""
@@ -499,3 +503,397 @@ def check_modern(answer) -> None:
             raise _Hint(f"{where} the labels are not those of the old batch, in the same order.")
         if np.shape(target) != (size, 1) or np.any(target):
             raise _Hint(f"{where} expected a target of zeros of shape ({size}, 1); yours has shape {np.shape(target)}.")
+
+
+# Lesson 03: the yolo_loss layer
+
+
+def _one_number_a_picture(result, batch: int, given: str, column: bool, why_nan: str = "") -> np.ndarray:
+    """Return a result as an array (B,), or end the check with a hint when it has another shape or is not finite.
+
+    Args:
+        result: what the reader's function returned.
+        batch: B.
+        given: the input in words.
+        column: whether the shape is to be (B, 1) instead of (B,).
+        why_nan: the likely cause, in a sentence, where a value is not finite.
+    """
+    try:
+        found = ops.convert_to_numpy(result)
+    except Exception:
+        found = np.array("not a tensor")
+    expected = (batch, 1) if column else (batch,)
+    if found.dtype.kind not in "fiu":
+        raise _Hint(f"for {given} you return a {type(result).__name__}; expected a tensor of numbers.")
+    if found.shape == ():
+        raise _Hint(
+            f"for {given} you return one number for the whole batch; expected one for each picture, shape {expected}: "
+            "sum over all axes but the first."
+        )
+    if found.shape != expected:
+        raise _Hint(f"for {given} you return the shape {found.shape}; expected {expected}.")
+    if not np.isfinite(found).all():
+        raise _Hint(f"for {given} you return {_show(found.ravel())}. {why_nan}".strip())
+    return found.reshape(batch)
+
+
+class _RawHeads(keras.layers.Layer):
+    """Raw outputs that are the weights of a layer, so that one training step shows a loss's gradient for them."""
+
+    def __init__(self, raw, function):
+        super().__init__()
+        self.function = function
+        self.raw = [self.add_weight(shape=x.shape, initializer="zeros") for x in raw]
+        self.set_weights(raw)
+
+    def call(self, y_true):
+        return ops.reshape(self.function(list(self.raw), list(y_true)), (-1, 1))
+
+
+def _gradients(function: Callable, raw: list[np.ndarray], y_true: list[np.ndarray], given: str) -> list[np.ndarray]:
+    """Return the gradient of each picture's loss for its raw outputs, as one step of `fit` with a rate of 1 shows it.
+
+    Args:
+        function: takes lists of raw outputs and targets, returns (B,) or (B, 1).
+        raw: arrays (B, …).
+        y_true: arrays (B, …).
+        given: the input in words.
+    """
+    batch = len(raw[0])
+    try:
+        layer = _RawHeads(raw, function)
+        inputs = [keras.Input(batch_shape=x.shape) for x in y_true]
+        model = keras.Model(inputs, layer(inputs))
+        model.compile(optimizer=keras.optimizers.SGD(1.0), loss=identity_loss)
+        model.fit(y_true, np.zeros((batch, 1)), batch_size=batch, verbose=0)
+    except Exception as error:
+        raise _Hint(
+            f"by hand it works, but inside a model, for {given}, your function raised {_words(error)}"
+        ) from None
+    return [batch * (before - ops.convert_to_numpy(after)) for before, after in zip(raw, layer.raw)]
+
+
+def _wh_by_hand(raw, y_true, anchors, input_shape, scaled=True, pixels=True, logarithm=True) -> np.ndarray:
+    """The wh term of exercise 3.1, (B,); what a common mistake gives instead when an argument is changed."""
+    has_object = y_true[..., 4] == 1
+    size = np.where(has_object[..., None], y_true[..., 2:4], 1.0)
+    ratio = size * (input_shape[::-1] if pixels else 1) / anchors
+    scale = 2 - size.prod(-1) if scaled else 1
+    squares = np.square((np.log(ratio) if logarithm else ratio) - raw[..., 2:4]).sum(-1)
+    return np.sum(has_object * scale * 0.5 * squares, axis=(1, 2, 3))
+
+
+@_exercise
+def check_wh_term(function: Callable) -> None:
+    """Check `wh_term(raw, y_true, anchors, input_shape)` of exercise 3.1: value, shape and gradient.
+
+    Args:
+        function: the reader's answer; takes (B, h, w, 3, 5 + C) twice, (3, 2) and (height, width), returns (B,).
+    """
+    anchors = default_anchors(3)
+    large, small, flat = [10, 8, 60, 58, 1], [30, 20, 58, 80, 0], [4, 30, 61, 62, 1]
+    cases = [
+        ("one picture with one box, input_shape=(64, 64)", [[large[:3] + [60, 1]]], (64, 64)),
+        ("one picture with one box, input_shape=(64, 96)", [[large]], (64, 96)),
+        ("one picture with two boxes, input_shape=(96, 64)", [[small, flat]], (96, 64)),
+        ("two pictures, with one box and with two", [[large, [0] * 5], [small, flat]], (96, 64)),
+        ("two pictures, one of them without any box", [[small], [[0] * 5]], (96, 64)),
+    ]
+    random = np.random.default_rng(6)
+    why_nan = (
+        "A slot without an object has the size 0, its logarithm is minus infinity, and 0 times that is not 0 but NaN: "
+        "replace the size before you take the logarithm."
+    )
+    for given, boxes, input_shape in cases:
+        y_true = preprocess_true_boxes(np.array(boxes), input_shape, anchors, 2)[1]
+        raw = random.normal(size=y_true.shape).astype("float32")
+        arguments = (anchors[3:6], input_shape)
+        result = _call(function, ops.convert_to_tensor(raw), ops.convert_to_tensor(y_true), *arguments, given=given)
+        found = _one_number_a_picture(result, len(boxes), given, column=False, why_nan=why_nan)
+        expected = _wh_by_hand(raw, y_true, *arguments)
+        if not np.allclose(found, expected, rtol=1e-4, atol=1e-5):
+            like = {
+                "Is the factor 0.5 there?": 2 * expected,
+                "Is the scale 2 - w h there?": _wh_by_hand(raw, y_true, *arguments, scaled=False),
+                "input_shape is (height, width); sizes and anchors are (width, height).": _wh_by_hand(
+                    raw, y_true, anchors[3:6], input_shape[::-1]
+                ),
+                "Sizes in y_true are fractions of the input, anchors are in pixels.": _wh_by_hand(
+                    raw, y_true, *arguments, pixels=False
+                ),
+                "The target is a logarithm.": _wh_by_hand(raw, y_true, *arguments, logarithm=False),
+                "Add up over the slots and over w and h, without a mean.": expected / y_true[0, ..., :2].size,
+                "Add up over w and h, without a mean.": expected / 2,
+                "One number is repeated for all pictures.": np.full(len(boxes), found[0]),
+            }
+            why = [words for words, values in like.items() if np.allclose(found, values, rtol=1e-4, atol=1e-5)]
+            raise _Hint(
+                f"for {given} you return {_show(found)}; expected {_show(expected)}. {' '.join(why[:1])}".strip()
+            )
+
+        def of_lists(raw, y_true, arguments=arguments):
+            return function(raw[0], y_true[0], *arguments)
+
+        gradient = _gradients(of_lists, [raw], [y_true], given)[0]
+        if not np.isfinite(gradient).all():
+            raise _Hint(
+                f"for {given} the values are right, but a training step makes the weights NaN: the gradient runs "
+                "through both sides of ops.where. Replace the size before you take the logarithm, not after."
+            )
+
+
+def _differing_slot(found: np.ndarray, expected: np.ndarray) -> str:
+    """Name the first slot, (row, column, anchor), in which two grids of one head differ, and say how."""
+    place = tuple(int(i) for i in np.argwhere(~np.isclose(found, expected, atol=1e-5).all(-1))[0])
+    row, column, anchor = place
+    ours, theirs = found[place], expected[place]
+    where = f"row {row}, column {column}, anchor {anchor} of its head"
+    if ours[4] != theirs[4]:
+        return f"{where} should hold {'an object' if theirs[4] else 'no object'}; yours is {_show(ours)}"
+    parts = {"centre": slice(0, 2), "size": slice(2, 4), "class": slice(5, None)}
+    part = next(
+        (name for name, axes in parts.items() if not np.allclose(ours[axes], theirs[axes], atol=1e-5)), "object"
+    )
+    if part == "object":
+        return f"{where} holds {ours[4]:g} in the place of the object's 1"
+    return f"{where} holds the {part} {_show(ours[parts[part]])}; expected {_show(theirs[parts[part]])}"
+
+
+@_exercise
+def check_targets(function: Callable) -> None:
+    """Check the repaired `targets_for(boxes, input_shape, anchors, num_classes)` of exercise 3.2.
+
+    Args:
+        function: the reader's answer; returns a list of three arrays (h, w, 3, 5 + C) for one picture.
+    """
+    anchors, padding = default_anchors(3), [0.0] * 5
+    red, platelet, white = [10, 12, 50, 42, 1], [68, 20, 78, 32, 0], [20, 5, 90, 91, 2]
+    cases = [
+        ("one box with its centre on a whole pixel", [red], (96, 128)),
+        ("one box with its centre on half a pixel", [[10, 12, 51, 41, 1]], (96, 128)),
+        ("two boxes and padding after them", [red, platelet, padding], (96, 128)),
+        ("a padding row between two boxes", [red, padding, platelet], (96, 128)),
+        ("a padding row before three boxes", [padding, white, red, platelet], (128, 96)),
+        ("two boxes of two classes that want the same slot", [platelet, [69, 20, 79, 32, 2]], (96, 128)),
+        (
+            "padding between two boxes of two classes that want the same slot",
+            [platelet, padding, platelet[:4] + [2]],
+            (96, 128),
+        ),
+        ("a centre on the right border", [[118, 10, 138, 26, 1]], (96, 128)),
+        ("a centre in the lower right corner", [[110, 80, 146, 112, 1]], (96, 128)),
+        ("a picture with padding only", [padding, padding], (96, 128)),
+        ("a picture without any row", np.zeros((0, 5)), (96, 128)),
+    ]
+    for given, boxes, input_shape in cases:
+        boxes = np.array(boxes, "float32")
+        result = _call(function, boxes.copy(), input_shape, anchors.copy(), 3, given=given)
+        expected = [grid[0] for grid in preprocess_true_boxes(boxes[None], input_shape, anchors, 3)]
+        shapes = [np.shape(grid) for grid in result] if isinstance(result, (list, tuple)) else np.shape(result)
+        if shapes != [grid.shape for grid in expected]:
+            raise _Hint(f"for {given} expected arrays of {[grid.shape for grid in expected]}; yours are {shapes}.")
+        for head, (found, grid) in enumerate(zip(result, expected)):
+            if not np.allclose(found, grid, atol=1e-5):
+                raise _Hint(f"for {given}, in head {head}: {_differing_slot(np.asarray(found), grid)}.")
+
+
+def _two_convolutions(input_shape: tuple[int, int], num_classes: int) -> keras.Model:
+    """Build the smallest network with two heads, always with the same start weights."""
+    keras.utils.set_random_seed(3)
+    image = keras.Input((*input_shape, 3))
+    return keras.Model(image, [keras.layers.Conv2D(3 * (5 + num_classes), 1, strides=s)(image) for s in STRIDES[:2]])
+
+
+def _training_model(body: keras.Model, layer: Callable, y_true: list[np.ndarray]) -> keras.Model:
+    """Put a loss layer of the reader's behind a network, as the lesson does."""
+    labels = [keras.Input(grid.shape[1:]) for grid in y_true]
+    return keras.Model([body.input, *labels], layer([*body.outputs, *labels]))
+
+
+@_exercise
+def check_logged_confidence(answer: Callable) -> None:
+    """Check the layer of exercise 3.3: it returns `yolo_loss` and logs the confidence term, and nothing else.
+
+    Args:
+        answer: the reader's class; made as `answer(anchors, num_classes)`, its layer takes [*outputs, *y_true].
+    """
+    anchors, size = default_anchors(2), (32, 64)
+    random = np.random.default_rng(7)
+    images = random.normal(size=(20, *size, 3)).astype("float32")
+    images[8:10] *= 4  # the short last batch of the first epoch counts in a mean over batches as much as a full one
+    boxes = np.array([[[4, 5, 30, 28, 0], [40, 6, 52, 20, 1]]] * 20, "float32")
+    boxes[::3, 1] = 0
+    y_true = preprocess_true_boxes(boxes, size, anchors, 2)
+
+    given = "anchors and num_classes=2"
+    layer = _call(answer, anchors, 2, given=given)
+    if not isinstance(layer, keras.layers.Layer):
+        raise _Hint(f"for {given} expected a keras layer; your answer makes a {type(layer).__name__}.")
+    body = _two_convolutions(size, 2)
+    args = [*(ops.convert_to_tensor(x) for x in body.predict(images, verbose=0)), *map(ops.convert_to_tensor, y_true)]
+    confidence = ops.convert_to_numpy(yolo_loss_terms(args, anchors, 2)["confidence"])
+    loss = ops.convert_to_numpy(yolo_loss(args, anchors, 2))[:, 0]
+    given = "20 pictures, some with one box and some with two"
+    found = _one_number_a_picture(_call(layer, args, given=given), 20, given, column=True)
+    if not np.allclose(found, loss, rtol=1e-4):
+        raise _Hint(f"for {given} the first loss is {found[0]:.4g}; expected {loss[0]:.4g}, the value of yolo_loss.")
+
+    layer = answer(anchors, 2)
+    if layer.weights:
+        raise _Hint(
+            f"your layer owns {len(layer.weights)} weight(s); expected none: they would be saved with the network. A "
+            "keras.metrics.Mean keeps its own sums, which are not weights of the layer."
+        )
+    logs = []
+    try:
+        model = _training_model(body, layer, y_true)
+        model.compile(optimizer=keras.optimizers.SGD(0.0), loss=identity_loss)
+        for epoch in (slice(0, 10), slice(10, 20)):
+            data = [images[epoch], *(grid[epoch] for grid in y_true)]
+            history = model.fit(data, np.zeros((10, 1)), batch_size=4, shuffle=False, verbose=0).history
+            logs.append({name: values[0] for name, values in history.items()})
+    except Exception as error:
+        why = " A metric must be made in __init__, not in call." if "variable" in str(error).lower() else ""
+        raise _Hint(f"by hand it works, but in fit your layer raised {_words(error)}{why}") from None
+    _judge_logs(logs, confidence.reshape(2, 10), loss.reshape(2, 10))
+
+
+def _judge_logs(logs: list[dict[str, float]], confidence: np.ndarray, loss: np.ndarray) -> None:
+    """End the check with a hint when two epochs' logs are not what exercise 3.3 asks for.
+
+    Args:
+        logs: the two epochs' history.
+        confidence, loss: (2, 10), the values of each picture; batches were of 4, 4 and 2.
+    """
+    names = sorted(logs[0])
+    if "confidence" not in names:
+        why = (
+            " Give the metric that name."
+            if len(names) > 1
+            else " Keras finds a metric that the layer's __init__ keeps as an attribute, self.something."
+        )
+        raise _Hint(f"the history holds {names}; expected confidence beside loss.{why}")
+    if len(names) > 2:
+        raise _Hint(f"the history holds {names}; expected the loss and the confidence term alone.")
+    batches = [confidence[:, :4], confidence[:, 4:8], confidence[:, 8:]]
+    of_batches = np.stack([batch.mean(1) for batch in batches], 1)
+    like = {
+        "That is the mean of the batches' means; the last batch is short, so its pictures count too much. Give the "
+        "metric one number a picture.": of_batches.mean(1),
+        "That is the last batch alone.": of_batches[:, -1],
+        "That is a sum; expected a mean.": confidence.sum(1),
+        "That is the mean of the batches' sums. Give the metric one number a picture.": confidence.sum(1) / 3,
+        "That is the mean of the whole loss.": loss.mean(1),
+        "That is the mean since the start; it must begin afresh in every epoch.": confidence.cumsum(1)[:, -1].cumsum()
+        / [10, 20],
+    }
+    for epoch, log in enumerate(logs):
+        expected = confidence[epoch].mean()
+        given = f"in epoch {epoch + 1}, with batches of 4, 4 and 2 pictures,"
+        if not np.isclose(log["loss"], loss[epoch].mean(), rtol=1e-4):
+            raise _Hint(f"{given} the loss is {log['loss']:.4g}; expected {loss[epoch].mean():.4g}.")
+        if not np.isclose(log["confidence"], expected, rtol=1e-4):
+            why = [words for words, values in like.items() if np.isclose(log["confidence"], values[epoch], rtol=1e-4)]
+            raise _Hint(
+                f"{given} you log {log['confidence']:.4g}; expected {expected:.4g}. {' '.join(why[:1])}".strip()
+            )
+
+
+def _planted_heads(y_true, anchors, inside, stretch) -> list[np.ndarray]:
+    """Make raw heads that predict the object of each picture a little wrong.
+
+    Args:
+        y_true: three arrays (B, h, w, 3, 5 + C).
+        anchors: (9, 2), width and height in pixels.
+        inside: (B, 2), x and y of the predicted centre within its cell, 0 to 1.
+        stretch: (B,), how many times too wide and too high the predicted box is.
+
+    Returns:
+        Three arrays (B, h, w, 3 (5 + C)).
+    """
+    heads, random = [], np.random.default_rng(8)
+    for target, mask, stride in zip(y_true, default_anchor_mask(len(anchors)), STRIDES):
+        raw = random.normal(size=target.shape) * 0.1
+        raw[..., 4:] -= 4
+        rows, columns = target.shape[1:3]
+        for b, row, column, k in np.argwhere(target[..., 4] == 1):
+            pixels = target[b, row, column, k, 2:4] * [stride * columns, stride * rows]
+            raw[b, row, column, k, 0:2] = np.log(inside[b]) - np.log1p(-np.array(inside[b]))
+            raw[b, row, column, k, 2:4] = np.log(stretch[b] * pixels / anchors[mask[k]])
+        heads.append(raw.reshape(*target.shape[:3], -1).astype("float32"))
+    return heads
+
+
+@_exercise
+def check_box_loss(function: Callable) -> None:
+    """Check what must hold for `ciou_loss(args, anchors, num_classes)` of exercise 3.4, whatever its exact formula.
+
+    Args:
+        function: the reader's answer; takes [*outputs, *y_true] as `yolo_loss` does, returns (B, 1).
+    """
+    # Each picture has one box, smaller than its cell of 8 pixels; the last has none. The first five predictions come
+    # nearer until they match, the next four shrink until they match, two lie too far to the left and to the right.
+    anchors, steps, sizes = default_anchors(3), [0.9, 0.75, 0.3, 0.15, 0.1], [3, 1.5, 1.2, 1]
+    true = 8 * (np.array([5, 4]) + ([(0.1, 0.1)] * 9 + [(0.5, 0.5)] * 3))
+    predicted = [(step, step) for step in steps] + [(0.1, 0.1)] * 4 + [(0.3, 0.5), (0.7, 0.5), (0.5, 0.5)]
+    stretch = [1] * 5 + sizes + [2, 2, 1]
+    boxes = np.array([[[x - 2, y - 2.5, x + 2, y + 2.5, 1]] for x, y in true])
+    boxes[-1] = 0
+    y_true = preprocess_true_boxes(boxes, (96, 128), anchors, 2)
+    raw = _planted_heads(y_true, anchors, predicted, stretch)
+
+    args, given = [ops.convert_to_tensor(x) for x in [*raw, *y_true]], "12 pictures"
+    why_nan = (
+        "A slot without an object holds a true box of size 0, and 0 divided by 0 is NaN, also times 0: replace the box "
+        "before you compute with it."
+    )
+    result = _call(function, args, anchors, 2, given=given)
+    total = _one_number_a_picture(result, 12, given, column=True, why_nan=why_nan)
+    terms = {name: ops.convert_to_numpy(term) for name, term in yolo_loss_terms(args, anchors, 2).items()}
+    losses = total - terms["confidence"] - terms["class"]
+    nearer, smaller, (left, right, empty) = losses[:5], losses[5:9], losses[9:]
+    if abs(empty) > 0.01:
+        kept = "the terms confidence and class stay as they were"
+        why = "slots without an object must not count in the box loss" if empty > 0 else kept
+        raise _Hint(
+            f"for a picture without boxes you return {total[-1]:.4f}; expected its confidence term, "
+            f"{terms['confidence'][-1]:.4f}: {why}."
+        )
+    if abs(nearer[-1]) > 0.01:
+        like = {
+            "The terms confidence and class stay as they were.": -terms["class"][4],
+            "The old term xy is still in it.": terms["xy"][4],
+        }
+        why = [words for words, value in like.items() if np.isclose(nearer[-1], value, rtol=0.01)]
+        why = why or ["It is 1 - CIoU, and both boxes must be in the format that you name."]
+        raise _Hint(f"for a prediction that matches its box the box loss is {nearer[-1]:.4f}; expected 0. {why[0]}")
+    for step, next_step, before, after in zip(steps, steps[1:], nearer, nearer[1:]):
+        if not after < before - 1e-4:
+            flat = abs(after - before) < 1e-4 and step == steps[0]
+            why = " Boxes apart have the IoU 0, however far: the distance of the centres must count." if flat else ""
+            raise _Hint(
+                "for a box of 4 x 5 pixels with its centre at 0.1 of a cell's width and height, and predictions at "
+                f"{step} and {next_step}, the box loss is {before:.4f} and {after:.4f}; it should fall.{why}"
+            )
+    if not (np.diff(smaller) < -1e-4).all():
+        raise _Hint(f"for a box predicted {sizes} times too large the box loss is {_show(smaller)}; it should fall.")
+    if not np.isclose(left, right, rtol=0.01):
+        raise _Hint(
+            f"for a box twice too large, too far to the left, the box loss is {left:.4f}; as far to the right it is "
+            f"{right:.4f}; expected the same. Boxes from yolo_head and in y_true are centre and size."
+        )
+
+    gradients = _gradients(lambda raw, y_true: function([*raw, *y_true], anchors, 2), raw, y_true, given)
+    for b in range(12):
+        if not all(np.isfinite(gradient[b]).all() for gradient in gradients):
+            what = "a picture without boxes" if b == 11 else f"a prediction at {predicted[b]} of its cell"
+            raise _Hint(
+                f"for {what} the value is right, but the gradient is not finite: training would end in NaN. Slots "
+                "without an object, whose true box has the size 0, must not bring NaN in by ops.where either."
+            )
+    pull = gradients[2].reshape(y_true[2].shape)[0][y_true[2][0, ..., 4] == 1][0, :2]
+    if not (pull > 1e-6).all():
+        raise _Hint(
+            f"for two boxes that lie apart the gradient for x and y is {_show(pull)}: a step would not bring the boxes "
+            "nearer."
+        )

@@ -1,0 +1,469 @@
+"""The checks of lesson 03's exercises, against right answers and against wrong answers that people really give."""
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from yolo_helpers import checks
+from yolo_helpers.anchors import STRIDES, anchor_iou, default_anchor_mask
+from yolo_helpers.loss import YoloLoss, yolo_loss, yolo_loss_terms
+from yolo_helpers.model import yolo_head
+from yolo_helpers.targets import preprocess_true_boxes
+
+compute_ciou = keras.utils.bounding_boxes.compute_ciou
+
+
+@pytest.fixture
+def verdict(capsys):
+    """Run a check on an answer and return what it prints."""
+
+    def run(check, answer):
+        check(answer)
+        return capsys.readouterr().out.strip()
+
+    return run
+
+
+def answers(*rows):
+    """An answer and the words that its verdict must hold, for parametrize."""
+    return [(answer, words) for answer, *words in rows]
+
+
+# 3.1
+
+
+def wh(
+    factor=0.5,
+    scaled=True,
+    swapped=False,
+    in_pixels=True,
+    logarithm=ops.log,
+    safe="before",
+    axes=(1, 2, 3, 4),
+    reduce=ops.sum,
+    masked=True,
+    learn=True,
+):
+    """Make an answer to exercise 3.1; the defaults are right, each argument is a common mistake."""
+
+    def wh_term(raw, y_true, anchors, input_shape):
+        has_object, size = y_true[..., 4:5], y_true[..., 2:4]
+        pixels = list(input_shape if swapped else input_shape[::-1]) if in_pixels else 1
+        some_size = ops.where(has_object > 0, size, 1.0) if safe == "before" else size
+        if safe == "small number":
+            some_size = size + 1e-7
+        target = logarithm(some_size * pixels / anchors)
+        squares = factor * ops.square(target - (raw[..., 2:4] if learn else ops.stop_gradient(raw[..., 2:4])))
+        if scaled:
+            squares = squares * (2 - size[..., 0:1] * size[..., 1:2])
+        if safe == "after":
+            squares = ops.where(has_object > 0, squares, 0.0)
+        elif masked:
+            squares = squares * has_object
+        return reduce(squares, axis=axes)
+
+    return wh_term
+
+
+def wh_numpy(raw, y_true, anchors, input_shape):
+    raw, y_true = np.asarray(raw), np.asarray(y_true)
+    return np.asarray(wh()(raw, y_true, anchors, input_shape))
+
+
+def wh_repeated(raw, y_true, anchors, input_shape):
+    values = wh()(raw, y_true, anchors, input_shape)
+    return ops.mean(values) + 0 * values
+
+
+def wh_column(raw, y_true, anchors, input_shape):
+    return wh()(raw, y_true, anchors, input_shape)[:, None]
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    answers(
+        (wh(), "ok"),
+        (wh(safe="small number"), "ok"),
+        (None, "not done yet"),
+        (lambda raw, y_true, anchors, input_shape: None, "not done yet: the function returns None"),
+        (wh(factor=1), "input_shape=(64, 64) you return [3.4536]; expected [1.7268]. Is the factor 0.5 there?"),
+        (wh(scaled=False), "Is the scale 2 - w h there?"),
+        (
+            wh(swapped=True),
+            "for one picture with one box, input_shape=(64, 96) you return",
+            "input_shape is (height, width); sizes and anchors are (width, height).",
+        ),
+        (wh(in_pixels=False), "Sizes in y_true are fractions of the input"),
+        (wh(logarithm=lambda x: x), "The target is a logarithm."),
+        (
+            wh(safe="no"),
+            "for one picture with one box, input_shape=(64, 64) you return [nan]",
+            "0 times that is not 0 but NaN",
+        ),
+        (wh(safe="after"), "the gradient runs through both sides of ops.where"),
+        (wh(masked=False), "hint: for one picture with one box, input_shape=(64, 64) you return"),
+        (wh(axes=None), "you return one number for the whole batch; expected one for each picture"),
+        (wh(axes=-1), "you return the shape (1, 4, 4, 3); expected (1,)"),
+        (wh(reduce=ops.mean), "Add up over the slots and over w and h, without a mean."),
+        (wh(learn=False), "your function raised ValueError: No gradients provided"),
+        (wh_column, "you return the shape (1, 1); expected (1,)"),
+        (
+            wh_repeated,
+            "for two pictures, with one box and with two you return",
+            "One number is repeated for all pictures.",
+        ),
+        (wh_numpy, "by hand it works, but inside a model, for one picture"),
+        (lambda raw, y_true: raw, "raised TypeError"),
+        (0.5, "expected a function, but the answer is of type float"),
+        (lambda raw, y_true, anchors, input_shape: "0.5", "you return a str; expected a tensor of numbers"),
+    ),
+)
+def test_wh_term(verdict, answer, expected):
+    said = verdict(checks.check_wh_term, answer)
+    assert all(words in said for words in expected), said
+
+
+# 3.2
+
+
+def targets(half=True, rows="filter", clear=True, clamp=True, order=(0, 1)):
+    """Make an answer to exercise 3.2; the defaults are right, each argument is a common mistake."""
+
+    def targets_for(boxes, input_shape, anchors, num_classes):
+        height, width = input_shape
+        y_true = [np.zeros((height // s, width // s, 3, 5 + num_classes), "float32") for s in STRIDES]
+        if rows == "filter":
+            boxes = boxes[boxes[:, 2] > 0]
+        elif rows == "stop":
+            boxes = boxes[: np.argmin(np.append(boxes[:, 2] > 0, False))]
+        elif rows == "class":
+            boxes = boxes[boxes.all(axis=1)]
+        centres = (boxes[:, 0:2] + boxes[:, 2:4]) / 2 if half else (boxes[:, 0:2] + boxes[:, 2:4]) // 2
+        sizes = boxes[:, 2:4] - boxes[:, 0:2]
+        of_best = sizes[sizes[:, 0] > 0] if rows == "count" else sizes
+        for t, anchor in enumerate(anchor_iou(of_best, anchors).argmax(axis=1)):
+            head = 2 - anchor // 3
+            last = [width // STRIDES[head] - 1, height // STRIDES[head] - 1] if clamp else np.inf
+            column, row = np.minimum(centres[t] // STRIDES[head], last).astype(int)
+            slot = y_true[head][row, column, anchor % 3]
+            if clear == "first wins" and slot[4]:
+                continue
+            if clear:
+                slot[:] = 0
+            slot[0:2] = centres[t] / np.array([width, height])[list(order)]
+            slot[2:4], slot[4], slot[5 + int(boxes[t, 4])] = sizes[t] / [width, height], 1, 1
+        return y_true
+
+    return targets_for
+
+
+def targets_in_a_batch(boxes, input_shape, anchors, num_classes):
+    return preprocess_true_boxes(boxes[None], input_shape, anchors, num_classes)
+
+
+def targets_by_the_package(boxes, input_shape, anchors, num_classes):
+    return [grid[0] for grid in targets_in_a_batch(boxes, input_shape, anchors, num_classes)]
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    answers(
+        (targets(), "ok"),
+        (targets_by_the_package, "ok"),
+        (None, "not done yet"),
+        (lambda *arguments: None, "not done yet: the function returns None"),
+        (
+            targets(half=False),
+            "for one box with its centre on half a pixel, in head 2: row 3, column 3, anchor 2",
+            "holds the centre [0.2344, 0.2708]; expected [0.2383, 0.276 ]",
+        ),
+        (targets(half=False, rows="count", clear=False), "for one box with its centre on half a pixel"),
+        (
+            targets(rows="count"),
+            "for a padding row between two boxes, in head 2: row 0, column 0, anchor 0",
+            "should hold no object; yours is [0., 0., 0., 0., 1.",
+        ),
+        (
+            targets(rows="stop"),
+            "for a padding row between two boxes, in head 2: row 3, column 9, anchor 0",
+            "should hold an object; yours is [0., 0.",
+        ),
+        (targets(rows="class"), "for two boxes and padding after them, in head 2"),
+        (targets(rows="all"), "for two boxes and padding after them, in head 2: row 0, column 0, anchor 0"),
+        (
+            targets(clear=False),
+            "for two boxes of two classes that want the same slot, in head 2: row 3, column 9",
+            "holds the class [1., 0., 1.]; expected [0., 0., 1.]",
+        ),
+        (targets(clear="first wins"), "for two boxes of two classes that want the same slot"),
+        (targets(clamp=False), "for a centre on the right border your function raised IndexError"),
+        (targets(order=(1, 0)), "for one box with its centre on a whole pixel, in head 2"),
+        (targets_in_a_batch, "for one box with its centre on a whole pixel expected arrays of [(3, 4, 3, 8)"),
+        (lambda *arguments: 0, "yours are ()"),
+    ),
+)
+def test_targets(verdict, answer, expected):
+    said = verdict(checks.check_targets, answer)
+    assert all(words in said for words in expected), said
+
+
+# 3.3
+
+
+class Logged(keras.layers.Layer):
+    """The right answer; the others below change one thing."""
+
+    name_of_mean = "confidence"
+
+    def __init__(self, anchors, num_classes):
+        super().__init__()
+        self.anchors, self.num_classes = anchors, num_classes
+        self.confidence = keras.metrics.Mean(self.name_of_mean)
+
+    def terms(self, args):
+        return yolo_loss_terms(args, self.anchors, self.num_classes)
+
+    def log(self, terms):
+        self.confidence.update_state(terms["confidence"])
+
+    def call(self, args):
+        terms = self.terms(args)
+        self.log(terms)
+        return ops.expand_dims(sum(terms.values()), -1)
+
+
+class Stub(Logged):
+    def call(self, args):
+        return None
+
+
+class MeanOfBatches(Logged):
+    def log(self, terms):
+        self.confidence.update_state(ops.mean(terms["confidence"]))
+
+
+class SumOfBatches(Logged):
+    def log(self, terms):
+        self.confidence.update_state(ops.sum(terms["confidence"]))
+
+
+class LastBatch(Logged):
+    def log(self, terms):
+        self.confidence.reset_state()
+        self.confidence.update_state(terms["confidence"])
+
+
+class LogsTheLoss(Logged):
+    def log(self, terms):
+        self.confidence.update_state(sum(terms.values()))
+
+
+class Unnamed(Logged):
+    name_of_mean = None
+
+
+class WithoutMetric(Logged):
+    def log(self, terms):
+        pass
+
+    def __init__(self, anchors, num_classes):
+        keras.layers.Layer.__init__(self)
+        self.anchors, self.num_classes = anchors, num_classes
+
+
+class MetricInCall(WithoutMetric):
+    def log(self, terms):
+        keras.metrics.Mean("confidence").update_state(terms["confidence"])
+
+
+class AddMetric(WithoutMetric):
+    def log(self, terms):
+        self.add_metric(terms["confidence"], name="confidence")
+
+
+class SumMetric(Logged):
+    def __init__(self, anchors, num_classes):
+        WithoutMetric.__init__(self, anchors, num_classes)
+        self.confidence = keras.metrics.Sum("confidence")
+
+
+class NeverReset(Logged):
+    class Mean(keras.metrics.Mean):
+        def reset_state(self):
+            pass
+
+    def __init__(self, anchors, num_classes):
+        WithoutMetric.__init__(self, anchors, num_classes)
+        self.confidence = self.Mean("confidence")
+
+
+class OwnWeights(Logged):
+    def __init__(self, anchors, num_classes):
+        super().__init__(anchors, num_classes)
+        self.total = self.add_weight(name="confidence", initializer="zeros", trainable=False)
+
+
+class Flat(Logged):
+    def call(self, args):
+        return super().call(args)[:, 0]
+
+
+class Scalar(Logged):
+    def call(self, args):
+        return ops.mean(super().call(args))
+
+
+class WithoutClass(Logged):
+    def call(self, args):
+        return super().call(args) - self.terms(args)["class"][:, None]
+
+
+class AllFour(YoloLoss):
+    def __init__(self, anchors, num_classes):
+        super().__init__(anchors, num_classes)
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    answers(
+        (Logged, "ok"),
+        (None, "not done yet"),
+        (Stub, "not done yet: the function returns None"),
+        (
+            MeanOfBatches,
+            "in epoch 1, with batches of 4, 4 and 2 pictures, you log",
+            "That is the mean of the batches' means; the last batch is short",
+        ),
+        (SumOfBatches, "That is the mean of the batches' sums."),
+        (LastBatch, "That is the last batch alone."),
+        (LogsTheLoss, "That is the mean of the whole loss."),
+        (SumMetric, "That is a sum; expected a mean."),
+        (NeverReset, "in epoch 2, with batches of 4, 4 and 2 pictures, you log", "it must begin afresh in every epoch"),
+        (Unnamed, "expected confidence beside loss. Give the metric that name."),
+        (WithoutMetric, "the history holds ['loss']; expected confidence beside loss. Keras finds a metric"),
+        (MetricInCall, "in fit your layer raised ValueError", "A metric must be made in __init__, not in call."),
+        (AddMetric, "your function raised NotImplementedError"),
+        (OwnWeights, "your layer owns 1 weight(s); expected none"),
+        (Flat, "for 20 pictures, some with one box and some with two you return the shape (20,); expected (20, 1)"),
+        (Scalar, "you return one number for the whole batch"),
+        (WithoutClass, "the value of yolo_loss"),
+        (YoloLoss, "expected the loss and the confidence term alone"),
+        (AllFour, "the history holds ['class', 'confidence', 'loss', 'wh', 'xy']"),
+        (lambda anchors, num_classes: yolo_loss, "expected a keras layer; your answer makes a function"),
+        (YoloLoss([[10, 13]] * 9, 2), "raised"),
+        ("confidence", "expected a function"),
+    ),
+)
+def test_logged_confidence(verdict, answer, expected):
+    said = verdict(checks.check_logged_confidence, answer)
+    assert all(words in said for words in expected), said
+
+
+# 3.4
+
+
+def box_loss(
+    overlap=compute_ciou,
+    box_format="center_xywh",
+    in_pixels=True,
+    masked=True,
+    invert=True,
+    rest=("confidence", "class"),
+    reduce=lambda x: ops.expand_dims(x, -1),
+    weight=1.0,
+):
+    """Make an answer to exercise 3.4; the defaults are right, each argument is a common mistake."""
+
+    def ciou_loss(args, anchors, num_classes):
+        terms = yolo_loss_terms(args, anchors, num_classes)
+        total = sum(terms[name] for name in rest)
+        heads = len(args) // 2
+        height, width = (32 * side for side in args[0].shape[1:3])
+        size = [width, height, width, height] if in_pixels else [1.0] * 4
+        for output, true, mask in zip(args[:heads], args[heads:], default_anchor_mask(len(anchors))):
+            xy, wh, _, _ = yolo_head(output, anchors[mask], num_classes, (height, width))
+            found = overlap(ops.concatenate([xy, wh], -1) * size, true[..., :4] * size, box_format)
+            cost = (1 - found if invert else found) * (2 - true[..., 2] * true[..., 3])
+            total = total + weight * ops.sum(cost * true[..., 4] if masked else cost, axis=(1, 2, 3))
+        return reduce(total)
+
+    return ciou_loss
+
+
+def iou(one, other, box_format):
+    (x1, y1, w1, h1), (x2, y2, w2, h2) = ([boxes[..., i] for i in range(4)] for boxes in (one, other))
+    width = ops.minimum(x1 + w1 / 2, x2 + w2 / 2) - ops.maximum(x1 - w1 / 2, x2 - w2 / 2)
+    height = ops.minimum(y1 + h1 / 2, y2 + h2 / 2) - ops.maximum(y1 - h1 / 2, y2 - h2 / 2)
+    shared = ops.relu(width) * ops.relu(height)
+    return shared / (w1 * h1 + w2 * h2 - shared)
+
+
+def by_hand(safe=False):
+    """CIoU as its paper writes it, which divides by the true height, and that is 0 in an empty slot."""
+
+    def ciou(one, other, box_format):
+        (x1, y1, w1, h1), (x2, y2, w2, h2) = ([boxes[..., i] for i in range(4)] for boxes in (one, other))
+        across = ops.maximum(x1 + w1 / 2, x2 + w2 / 2) - ops.minimum(x1 - w1 / 2, x2 - w2 / 2)
+        down = ops.maximum(y1 + h1 / 2, y2 + h2 / 2) - ops.minimum(y1 - h1 / 2, y2 - h2 / 2)
+        distance = (ops.square(x1 - x2) + ops.square(y1 - y2)) / (ops.square(across) + ops.square(down))
+        v = 4 / np.pi**2 * ops.square(ops.arctan(w2 / (h2 + 1e-7 if safe else h2)) - ops.arctan(w1 / h1))
+        overlap = iou(one, other, box_format)
+        return overlap - distance - v * v / (1 - overlap + v + 1e-7)
+
+    return ciou
+
+
+def where_after(overlap):
+    """The value is repaired, the gradient is not."""
+
+    def repaired(one, other, box_format):
+        return ops.where(other[..., 2] > 0, overlap(one, other, box_format), 0.0)
+
+    return repaired
+
+
+def by_root(one, other, box_format):
+    """The distance with a root, whose gradient is infinite where the distance is 0, as at a match."""
+    return 1 - ops.sqrt(ops.sum(ops.square(one - other), -1)) - (1 - compute_ciou(one, other, box_format))
+
+
+def with_numpy(one, other, box_format):
+    return compute_ciou(np.asarray(one), np.asarray(other), box_format)
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    answers(
+        (box_loss(), "ok"),
+        (box_loss(in_pixels=False), "ok"),
+        (box_loss(weight=5.0), "ok"),
+        (None, "not done yet"),
+        (lambda args, anchors, num_classes: None, "not done yet: the function returns None"),
+        (
+            lambda args, anchors, num_classes: yolo_loss(args, anchors, num_classes),
+            "The old term xy is still in it.",
+        ),
+        (box_loss(rest=("xy", "confidence", "class")), "The old term xy is still in it."),
+        (box_loss(rest=()), "confidence and class stay as they were"),
+        (box_loss(rest=("confidence",)), "The terms confidence and class stay as they were."),
+        (box_loss(invert=False), "for a prediction that matches its box the box loss is"),
+        (box_loss(masked=False), "slots without an object must not count in the box loss"),
+        (box_loss(iou), "Boxes apart have the IoU 0, however far: the distance of the centres must count."),
+        (box_loss(box_format="xyxy"), "the box loss is"),
+        (box_loss(box_format="xywh"), "Boxes from yolo_head and in y_true are centre and size."),
+        (box_loss(box_format="rel_center_xywh"), "raised ValueError"),
+        (box_loss(reduce=lambda x: x), "you return the shape (12,); expected (12, 1)"),
+        (box_loss(reduce=ops.mean), "you return one number for the whole batch"),
+        (box_loss(reduce=lambda x: ops.mean(x) + 0 * x[:, None]), "for a picture without boxes you return"),
+        (box_loss(by_hand(safe=True)), "ok"),
+        (box_loss(by_hand()), "you return [nan, nan", "0 divided by 0 is NaN, also times 0"),
+        (box_loss(where_after(by_hand())), "the gradient is not finite"),
+        (box_loss(by_root), "the value is right, but the gradient is not finite"),
+        (box_loss(with_numpy), "by hand it works, but inside a model"),
+        (box_loss(lambda *boxes: ops.stop_gradient(compute_ciou(*boxes))), "a step would not bring the boxes nearer"),
+    ),
+)
+def test_box_loss(verdict, answer, expected):
+    said = verdict(checks.check_box_loss, answer)
+    assert all(words in said for words in expected), said

@@ -3,7 +3,7 @@
     python benchmarks/loss.py [--batch 16] [--size 416] [--classes 80] [--repeats 15]
 
 The original's way: masks over all slots, and the ignore mask one image at a time, in a loop that selects the true
-boxes of the image and collects the results in a growing array. XLA refuses that loop in training (lesson 03c), so the
+boxes of the image and collects the results in a growing array. XLA refuses that loop in training (lesson 03b), so the
 original has no column with XLA, and ours with XLA is set against the original without it. They are run in turns on the
 same inputs, so that whatever else the machine does meets all. The values are compared before anything is timed.
 """

@@ -1,0 +1,105 @@
+"""Download: the public blood-cell photographs (BCCD), fetched once, checked and kept."""
+
+import hashlib
+import http.client
+import sys
+import tempfile
+import urllib.request
+import zipfile
+from pathlib import Path, PurePosixPath
+
+# 364 photographs 640x480 with Pascal VOC annotations, MIT licence: https://github.com/Shenggan/BCCD_Dataset
+BCCD_URL = "https://github.com/Shenggan/BCCD_Dataset/archive/d272fb14.zip"
+BCCD_DIGEST = "debd2d76b13c300a3999f96a08cbe9ada5f231c3f882f9877a65a01a695872d1"
+PARTS = ("Annotations", "ImageSets", "JPEGImages")
+CACHE = Path.home() / ".cache" / "yolo_helpers"
+MOST_BYTES = 200_000_000  # an archive, packed or unpacked, that is larger is not the one that was asked for
+CHUNK = 1 << 16
+
+
+class DownloadError(ValueError):
+    """The photographs could not be had; the message says why, and what to do."""
+
+
+def fetch_bccd(folder: str | Path = CACHE, url: str = BCCD_URL, digest: str = BCCD_DIGEST) -> Path:
+    """The folder BCCD with its `Annotations`, `ImageSets` and `JPEGImages`, fetched if it is not there yet.
+
+    Args:
+        folder: where it is kept, or a folder that holds it already.
+        url: of the zip archive of the repository.
+        digest: what `folder_digest` must give for it. The files are checked, not the archive: GitHub packs that anew
+            when asked, and promises the same files of a commit, but not the same packing.
+
+    Returns:
+        The path of BCCD; its annotations are read by `read_annotations(path / "Annotations", split=…)`.
+
+    Raises:
+        DownloadError: if it cannot be fetched, is cut off, is not what it should be, or holds a path that leads
+            outside. Nothing is left behind then.
+    """
+    folder = Path(folder)
+    kept = folder / "BCCD"
+    if kept.is_dir():
+        if folder_digest(kept) != digest:
+            raise DownloadError(f"{kept} is not the data set as published: delete or rename it, then run this again.")
+        return kept
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder, prefix="fetching-") as beside:
+        archive = Path(beside) / "archive.zip"
+        _fetch(url, archive)
+        unpacked = Path(beside) / "unpacked"
+        _unpack(archive, unpacked, url)
+        found = next((p.parent for p in sorted(unpacked.rglob(PARTS[0])) if p.parent.name == "BCCD"), unpacked)
+        if folder_digest(found) != digest:
+            raise DownloadError(f"{url} did not give the photographs that were expected (SHA-256 differs).")
+        found.replace(kept)
+    return kept
+
+
+def folder_digest(folder: Path) -> str:
+    """SHA-256 over the names and contents of all files in `Annotations`, `ImageSets` and `JPEGImages` of a folder."""
+    total = hashlib.sha256()
+    paths = (path for part in PARTS for path in (folder / part).rglob("*") if path.is_file())
+    for name, path in sorted((path.relative_to(folder).as_posix(), path) for path in paths):
+        total.update(f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {name}\n".encode())
+    return total.hexdigest()
+
+
+def _fetch(url: str, path: Path) -> None:
+    """Writes what lies at `url` into a file, and says how far it is."""
+    name = url.split("://")[-1].split("/")[0]
+    try:
+        with urllib.request.urlopen(url, timeout=30) as reply, path.open("wb") as file:
+            total, done = int(reply.headers.get("Content-Length") or 0), 0
+            while chunk := reply.read(CHUNK):
+                file.write(chunk)
+                done += len(chunk)
+                of = f" of {total / 1e6:.1f}" if total else ""
+                print(f"\rfetching from {name}: {done / 1e6:.1f}{of} MB", end="", file=sys.stderr, flush=True)
+                if done > MOST_BYTES:
+                    raise DownloadError(f"{url} holds more than {MOST_BYTES // 10**6} MB: not fetched further.")
+        print(file=sys.stderr)
+    except (OSError, http.client.HTTPException) as error:  # URLError is an OSError
+        reason = getattr(error, "reason", None) or error
+        raise DownloadError(
+            f"{url} could not be fetched ({reason}): without a network, go on with the drawn smears, or put the "
+            "data set into a folder and give its path."
+        ) from error
+    if total and done < total:
+        raise DownloadError(f"{url} was cut off after {done} of {total} bytes: run this again.")
+
+
+def _unpack(archive: Path, target: Path, url: str) -> None:
+    """Unpacks the files of the data set, if no name in the archive leads outside of it."""
+    try:
+        with zipfile.ZipFile(archive) as packed:
+            members = packed.infolist()
+            for member in members:
+                path = PurePosixPath(member.filename.replace("\\", "/"))
+                if path.is_absolute() or ".." in path.parts or ":" in path.parts[0]:
+                    raise DownloadError(f"{url} holds the path {member.filename!r}, which leads outside: not unpacked.")
+            if sum(member.file_size for member in members) > MOST_BYTES:
+                raise DownloadError(f"{url} unpacks to more than {MOST_BYTES // 10**6} MB: not unpacked.")
+            packed.extractall(target, [m for m in members if set(PurePosixPath(m.filename).parts) & set(PARTS)])
+    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
+        raise DownloadError(f"{url} did not give a whole zip archive ({error}): run this again.") from error

@@ -83,9 +83,10 @@ TINY = (
 )
 
 
-def three_heads(widths, blocks, classes):
-    """The cfg of the networks with three heads, written down as darknet's yolov3.cfg is."""
-    text, made, ends = NET + conv(widths[0], 3), 1, []
+def micro(classes):
+    """The cfg of the micro network, written down as darknet's yolov3.cfg is."""
+    widths, blocks = (8, 8, 24, 48, 64, 96), (0, 0, 1, 1, 1)
+    text, made, ends = NET, 0, []
     for narrow, wide, count in zip(widths, widths[1:], blocks):
         text += conv(wide, 3, 2) + count * (conv(narrow, 1) + conv(wide, 3) + SHORTCUT)
         made += 1 + 3 * count
@@ -94,11 +95,11 @@ def three_heads(widths, blocks, classes):
         narrow, wide = widths[stage], widths[stage + 1]
         if stage < 4:
             text += route(-4) + conv(narrow, 1) + UPSAMPLE + route(-1, ends[stage])
-        text += 3 * (conv(narrow, 1) + conv(wide, 3)) + yolo(mask, 9, classes)
+        text += conv(narrow, 1) + conv(wide, 3) + yolo(mask, 9, classes)
     return text
 
 
-MICRO = three_heads((8, 16, 32, 48, 64, 96), (1, 1, 1, 1, 1), 2)
+MICRO = micro(2)
 
 
 @pytest.fixture

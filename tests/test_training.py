@@ -14,7 +14,7 @@ from yolo_helpers.evaluation import evaluate
 from yolo_helpers.loss import identity_loss, yolo_loss
 from yolo_helpers.model import micro_yolo_body, tiny_yolo_body
 from yolo_helpers.smear import CLASS_NAMES, write_smears
-from yolo_helpers.training import BEST, STATE, Stage, create_model, freeze, main, split_annotations, train
+from yolo_helpers.training import BEST, HISTORY, STATE, Stage, create_model, freeze, main, split_annotations, train
 
 SHAPE = (64, 96)
 
@@ -161,7 +161,8 @@ def test_a_training_in_two_stages(uninterrupted, smears):
     assert len(history["loss"]) == len(history["val_loss"]) == 5
     assert [value is not None for value in history["val_AP50"]] == [False, True, False, True, True]
     assert json.loads((folder / STATE).read_text(encoding="utf-8"))["history"][0]["loss"] == history["loss"][0]
-    assert sorted(path.name for path in folder.iterdir()) == [BEST, "state-0005.weights.h5", STATE]
+    pictures = [f"found-{epoch:04d}.png" for epoch in (2, 4, 5)]
+    assert sorted(path.name for path in folder.iterdir()) == [BEST, *pictures, HISTORY, "state-0005.weights.h5", STATE]
     new_body(seed=9).load_weights(folder / BEST)
 
 

@@ -291,8 +291,13 @@ def _load_darknet(cfg_path, weights_path, classes_path):
 
 def write_json(path: Path, content) -> None:
     """Writes a JSON file whole or not at all."""
+    write_text(path, json.dumps(content, indent=1))
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a text file whole or not at all."""
     beside = path.with_name(path.name + ".writing")
-    beside.write_text(json.dumps(content, indent=1), encoding="utf-8")
+    beside.write_text(text, encoding="utf-8", newline="")
     os.replace(beside, path)
 
 

@@ -17,6 +17,7 @@ from matplotlib.patches import FancyBboxPatch, Rectangle
 from yolo_helpers.annotations import open_image
 
 if TYPE_CHECKING:  # for the hints alone: at run time detection, which evaluation imports, imports this module
+    from yolo_helpers.detection import Detections
     from yolo_helpers.evaluation import Curve, Mistake
 
 COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442", "#000000")
@@ -79,6 +80,34 @@ def save_boxes(
     # A Figure that pyplot does not know opens no window and needs no closing.
     figure = Figure(figsize=(8 * width / longer, 8 * height / longer), dpi=max(100, longer / 8))
     show_boxes(image, boxes, classes, class_names, scores, figure.add_axes((0, 0, 1, 1)))
+    _save(figure, path)
+
+
+def save_found(
+    path: Path,
+    photographs: Sequence[Path],
+    detections: Sequence["Detections"],
+    class_names: Sequence[str],
+    title: str = "",
+) -> None:
+    """Writes photographs with what was found on them, side by side, as a PNG file, whole or not at all.
+
+    Args:
+        path: the file.
+        photographs: their paths.
+        detections: of each.
+        class_names: names of the classes, in order.
+        title: above the first.
+    """
+    figure = Figure(figsize=(3 * len(photographs), 2.6), dpi=80, layout="constrained")
+    axes = figure.subplots(1, len(photographs), squeeze=False)[0]
+    for ax, photograph, (boxes, scores, classes) in zip(axes, photographs, detections, strict=True):
+        show_boxes(open_image(photograph), boxes, classes, class_names, scores, ax)
+    axes[0].set_title(title, fontsize=9, loc="left")
+    _save(figure, path)
+
+
+def _save(figure: Figure, path: Path) -> None:
     beside = path.with_name(path.name + ".writing")
     figure.savefig(beside, format="png")
     os.replace(beside, path)

@@ -4,9 +4,13 @@ From a shell: `python -m yolo_helpers.training --help`.
 """
 
 import argparse
+import csv
+import io
 import json
 import os
+import statistics
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,12 +22,13 @@ from yolo_helpers.anchors import default_anchor_mask, default_anchors, get_ancho
 from yolo_helpers.annotations import FORMATS, Annotation, AnnotationError, get_classes, image_size, read_annotations
 from yolo_helpers.boxes import letterbox
 from yolo_helpers.dataset import YoloDataset
-from yolo_helpers.detection import BEST, SETTINGS, write_json
+from yolo_helpers.detection import BEST, SETTINGS, detect, write_json, write_text
 from yolo_helpers.evaluation import AveragePrecision, evaluate
-from yolo_helpers.loss import identity_loss, yolo_loss
+from yolo_helpers.loss import YoloLoss, identity_loss, yolo_loss
 from yolo_helpers.model import BODIES, inference_model
+from yolo_helpers.plots import save_found
 
-STATE, TEST = "state.json", "test.json"
+STATE, HISTORY, TEST = "state.json", "history.csv", "test.json"
 
 
 def create_model(
@@ -33,6 +38,7 @@ def create_model(
     num_classes: int,
     ignore_thresh: float = 0.5,
     anchor_mask: list[list[int]] | None = None,
+    loss_layer: keras.layers.Layer | None = None,
 ) -> keras.Model:
     """The training model: photographs and labels in, the loss of each photograph out.
 
@@ -43,6 +49,8 @@ def create_model(
         num_classes: C.
         ignore_thresh: see `yolo_loss`.
         anchor_mask: the anchors of each head, coarsest first; darknet's when None.
+        loss_layer: computes the loss from [*heads, *y_true], such as a `YoloLoss`, which logs its terms too; a
+            `Lambda` around `yolo_loss`, as in keras-yolo3, when None.
 
     Returns:
         A model with inputs [image (B, h, w, 3) uint8, *y_true] and one output (B, 1) named `yolo_loss`.
@@ -63,7 +71,7 @@ def create_model(
         keras.Input((*grid, len(anchor_mask[0]), 5 + num_classes), name=f"y_true_{head}")
         for head, grid in enumerate(grid_shapes(input_shape, len(anchor_mask)))
     ]
-    loss = keras.layers.Lambda(
+    loss_layer = loss_layer or keras.layers.Lambda(
         yolo_loss,
         output_shape=(1,),
         name="yolo_loss",
@@ -74,7 +82,8 @@ def create_model(
             "ignore_thresh": ignore_thresh,
             "anchor_mask": anchor_mask,
         },
-    )([*detector.outputs, *y_true])
+    )
+    loss = loss_layer([*detector.outputs, *y_true])
     return keras.Model([detector.input, *y_true], loss, name="training_model")
 
 
@@ -120,18 +129,22 @@ def train(
 ) -> dict[str, list]:
     """Trains a body in stages through the identity loss, and writes a checkpoint after every epoch.
 
+    Beside the loss stand its four terms (`xy`, `wh`, `confidence`, `class`; not on JAX), and likewise for validation.
+
     Args:
         body: image 0..1 in, raw heads out; its weights change.
         train_data: batches to learn from; their input shape, anchors and classes are those of the training model.
         stages: one after another.
-        folder: where `best.weights.h5` (the body with the best AP50 on the validation photographs, or the latest
-            body if there are none) and the checkpoint are written.
+        folder: where all is written: `best.weights.h5` (the body with the best AP50 on the validation photographs, or
+            the latest body if there are none), `history.csv`, the checkpoint, and after each AP50 a picture
+            `found-0005.png` of what is found on the first four validation photographs.
         validation_data: batches for `val_loss` and AP50.
         class_names: names of the classes; numbers when None.
         evaluate_every: epochs from one AP50 to the next.
-        callbacks: further ones for `fit`.
+        callbacks: further ones for `fit`. Numbers that they keep, such as the patience used up, are in the checkpoint.
+            One that stops the training, such as `EarlyStopping`, ends it, stages to come included.
         resume: go on from the checkpoint in `folder`, if there is one.
-        verbose: as in `fit`.
+        verbose: as in `fit`; when not 0, what a stage trains and the time left are printed too.
 
     Returns:
         The history, the epochs before a resumption included: figure -> one value an epoch, None where there is none.
@@ -143,20 +156,25 @@ def train(
     data = train_data
     if validation_data is not None and validation_data.augment:
         raise ValueError("The validation photographs must stay as they are: make that data set with augment=False.")
-    model = create_model(body, data.input_shape, data.anchors, data.num_classes, anchor_mask=data.anchor_mask)
-    checkpoint = Checkpoint(folder, body)
-    if checkpoint.epoch and not resume:
-        raise ValueError(f"{folder} holds a training already: go on with it (resume), or choose another folder.")
+    _refuse_used(folder, resume)
+    loss_layer = YoloLoss(data.anchors, data.num_classes, anchor_mask=data.anchor_mask)
+    settings = {"anchor_mask": data.anchor_mask, "loss_layer": loss_layer}
+    model = create_model(body, data.input_shape, data.anchors, data.num_classes, **settings)
+    checkpoint = Checkpoint(folder, body, callbacks)
     watch = [*callbacks, checkpoint]
     if validation_data is not None:
         detector = inference_model(body, data.input_shape)
         names = list(class_names or map(str, range(data.num_classes)))
-        watch.insert(0, AveragePrecision(detector, validation_data.annotations, data.anchors, names, evaluate_every))
+        judged = validation_data.annotations
+        watch.insert(0, AveragePrecision(detector, judged, data.anchors, names, evaluate_every))
+        watch.append(Snapshots(folder, detector, judged[:4], data.anchors, names))
+    if verbose:
+        watch.append(TimeLeft(sum(stage.epochs for stage in stages)))
 
     end = 0
-    for stage in stages:
+    for number, stage in enumerate(stages, start=1):
         start, end = end, end + stage.epochs
-        if checkpoint.epoch > end:
+        if checkpoint.epoch > end or checkpoint.stopped:
             continue
         freeze(body, stage.frozen)
         schedule = keras.optimizers.schedules.CosineDecay(stage.learning_rate, stage.epochs * len(data), alpha=0.01)
@@ -165,6 +183,13 @@ def train(
         model.optimizer.build(model.trainable_variables)
         checkpoint.restore(model)
         if checkpoint.epoch < end:
+            if verbose:
+                trained = sum(int(np.prod(weight.shape)) for weight in body.trainable_weights)
+                what = "the output convolutions alone" if stage.frozen else "all layers"
+                print(
+                    f"stage {number}: epochs {start + 1} to {end}, learning rate {stage.learning_rate:g}, {what}: "
+                    f"{trained:,} of {body.count_params():,} parameters"
+                )
             data.epoch = max(start, checkpoint.epoch)  # the epoch's order and changes, as if never interrupted
             model.fit(
                 data,
@@ -178,6 +203,11 @@ def train(
     return checkpoint.history()
 
 
+def _refuse_used(folder: str | Path, resume: bool) -> None:
+    if (Path(folder) / STATE).exists() and not resume:
+        raise ValueError(f"{folder} holds a training already: go on with it (resume), or choose another folder.")
+
+
 class Checkpoint(keras.callbacks.Callback):
     """Writes all that is needed to go on after an interruption, whenever an epoch ends.
 
@@ -186,16 +216,19 @@ class Checkpoint(keras.callbacks.Callback):
     Args:
         folder: where to write; made if need be. A state found there is read.
         body: the body in training, whose best weights are kept in `best.weights.h5`.
+        callbacks: others, which come before this one in `fit`; numbers that they keep are written and restored.
     """
 
-    def __init__(self, folder: str | Path, body: keras.Model):
+    def __init__(self, folder: str | Path, body: keras.Model, callbacks: Sequence[keras.callbacks.Callback] = ()):
         super().__init__()
-        self.folder, self.body = Path(folder), body
+        self.folder, self.body, self.callbacks = Path(folder), body, callbacks
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.rows, self.best, self.stored = [], None, None
+        self.rows, self.best, self.stopped = [], None, False
+        self.stored, self.memories = None, []
         if (self.folder / STATE).exists():
             state = json.loads((self.folder / STATE).read_text(encoding="utf-8"))
-            self.rows, self.best, self.stored = state["history"], state["best"], self.folder / state["weights"]
+            self.rows, self.best, self.stopped = state["history"], state["best"], state["stopped"]
+            self.stored, self.memories = self.folder / state["weights"], state["callbacks"]
 
     @property
     def epoch(self) -> int:
@@ -213,6 +246,12 @@ class Checkpoint(keras.callbacks.Callback):
         figures = dict.fromkeys(name for row in self.rows for name in row)
         return {figure: [row.get(figure) for row in self.rows] for figure in figures}
 
+    def on_epoch_begin(self, epoch, logs=None):
+        # Not before: when a training begins, Keras' callbacks forget what they kept.
+        for callback, memory in zip(self.callbacks, self.memories, strict=False):
+            vars(callback).update(memory)
+        self.memories = []
+
     def on_epoch_end(self, epoch, logs=None):
         logs = {name: float(value) for name, value in (logs or {}).items()}
         self.rows.append(logs)
@@ -222,9 +261,69 @@ class Checkpoint(keras.callbacks.Callback):
             _save_weights(self.body, self.folder / BEST)
         weights = self.folder / f"state-{self.epoch:04d}.weights.h5"
         _save_weights(self.model, weights)
-        write_json(self.folder / STATE, {"weights": weights.name, "best": self.best, "history": self.rows})
+        self.stopped = bool(self.model.stop_training)
+        state = {"weights": weights.name, "best": self.best, "stopped": self.stopped}
+        state |= {"callbacks": [_memory(callback) for callback in self.callbacks], "history": self.rows}
+        write_json(self.folder / STATE, state)
         for older in set(self.folder.glob("state-*.weights.h5")) - {weights}:
             older.unlink()
+        history = self.history()
+        table = io.StringIO()
+        csv.writer(table, lineterminator="\n").writerows(
+            [["epoch", *history], *([n, *row] for n, row in enumerate(zip(*history.values(), strict=True), start=1))]
+        )
+        write_text(self.folder / HISTORY, table.getvalue())
+
+
+class Snapshots(keras.callbacks.Callback):
+    """Draws what is found on the same few photographs, in `found-0005.png` …, whenever `val_AP50` is known.
+
+    Args:
+        folder: where to write.
+        detector: the model of `inference_model` around the body in training; it shares its weights.
+        annotations: a few photographs.
+        anchors: (A, 2), width and height in pixels of the input.
+        class_names: names of the classes, in order.
+    """
+
+    def __init__(self, folder, detector, annotations, anchors, class_names):
+        super().__init__()
+        self.folder, self.detector, self.anchors, self.class_names = Path(folder), detector, anchors, class_names
+        self.paths = [annotation.image_path for annotation in annotations]
+
+    def on_epoch_end(self, epoch, logs=None):
+        if "val_AP50" in (logs or {}):
+            found = detect(self.detector, self.paths, self.anchors, len(self.class_names))
+            title = f"after epoch {epoch + 1}"
+            save_found(self.folder / f"found-{epoch + 1:04d}.png", self.paths, found, self.class_names, title)
+
+
+class TimeLeft(keras.callbacks.Callback):
+    """Prints before each epoch about how long the training is still going to take.
+
+    Args:
+        epochs: of the whole training.
+    """
+
+    def __init__(self, epochs: int):
+        super().__init__()
+        self.epochs, self.seconds = epochs, []
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if self.seconds:  # the first epoch takes longer than the others, so the middle one counts
+            left = round(statistics.median_low(self.seconds) * (self.epochs - epoch))
+            print(f"about {left // 60} min {left % 60} s left")
+        self.begun = time.monotonic()
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.seconds.append(time.monotonic() - self.begun)
+
+
+def _memory(callback) -> dict:
+    """The public numbers of a callback, such as `wait` and `best` of EarlyStopping."""
+    kept = {name: value for name, value in vars(callback).items() if not name.startswith("_")}
+    kept = {name: value.item() if isinstance(value, np.number) else value for name, value in kept.items()}
+    return {name: value for name, value in kept.items() if isinstance(value, int | float | None)}
 
 
 def _save_weights(model: keras.Model, path: Path) -> None:
@@ -275,6 +374,21 @@ def _arguments() -> argparse.ArgumentParser:
     return parser
 
 
+def _write_settings(folder: Path, settings: dict, resume: bool) -> None:
+    """Writes what a detector is made of, unless that would change a training that is there already."""
+    _refuse_used(folder, resume)
+    if (folder / STATE).exists() and (folder / SETTINGS).exists():
+        before = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
+        changed = [name for name in settings if before.get(name) != settings[name]]
+        if changed:
+            raise ValueError(
+                f"{folder}: the training there has another {' and another '.join(changed)}: to go on with it, give the "
+                "same data and options; for a new one, choose another folder."
+            )
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / SETTINGS, settings)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Trains from the command line; see `--help`."""
     options = _arguments().parse_args(arguments)
@@ -319,9 +433,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     stages = [Stage(options.frozen_epochs, 1e-3, frozen=True), Stage(options.epochs, options.learning_rate)]
     stages = [stage for stage in stages if stage.epochs > 0]
-    options.folder.mkdir(parents=True, exist_ok=True)
-    settings = {"body": options.body, "input_shape": input_shape, "anchors": anchors.tolist(), "classes": class_names}
-    write_json(options.folder / SETTINGS, settings)
+    settings = {
+        "body": options.body,
+        "input_shape": list(input_shape),
+        "anchors": anchors.tolist(),
+        "classes": class_names,
+    }
+    _write_settings(options.folder, settings, options.resume)
     train(
         body,
         batches(photographs, augment=True),
@@ -329,6 +447,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         options.folder,
         batches(validation, augment=False),
         class_names,
+        # TensorBoard's callback needs TensorFlow.
+        callbacks=[keras.callbacks.TensorBoard(options.folder / "tensorboard", write_graph=False)]
+        if keras.backend.backend() == "tensorflow"
+        else [],
         resume=options.resume,
         verbose=1 if sys.stdout.isatty() else 2,
     )

@@ -1,0 +1,130 @@
+"""What a training shows and keeps while it goes on: terms, pictures, a table, what is frozen, the time left."""
+
+import csv
+import re
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+from reference import ANCHORS
+
+from yolo_helpers.annotations import read_annotations
+from yolo_helpers.dataset import YoloDataset
+from yolo_helpers.loss import TERMS, YoloLoss
+from yolo_helpers.smear import CLASS_NAMES, write_smears
+from yolo_helpers.training import Stage, create_model, train
+
+SHAPE = (64, 96)
+STAGES = [Stage(1, 1e-2, frozen=True), Stage(3, 1e-3)]
+
+
+@pytest.fixture(scope="module")
+def smears(tmp_path_factory):
+    return read_annotations(write_smears(tmp_path_factory.mktemp("smears"), 9, SHAPE, seed=5))[0]
+
+
+def new_body():
+    keras.utils.set_random_seed(0)
+    inputs = x = keras.Input((*SHAPE, 3))
+    heads = []
+    for stride in (2, 4, 8, 16, 32):
+        x = keras.layers.Conv2D(8, 3, strides=2, padding="same", activation="relu", kernel_regularizer="l2")(x)
+        if stride >= 8:
+            heads.insert(0, keras.layers.Conv2D(24, 1)(x))
+    return keras.Model(inputs, heads)
+
+
+def batches(annotations, **settings):
+    return YoloDataset(annotations, SHAPE, ANCHORS, 3, batch_size=4, **settings)
+
+
+@pytest.fixture(scope="module")
+def training(smears, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("training")
+    body = new_body()
+    printed = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("builtins.print", lambda *words, **_: printed.append(" ".join(map(str, words))))
+        history = train(
+            body, batches(smears[:6]), STAGES, folder, batches(smears[6:]), CLASS_NAMES, evaluate_every=2, verbose=2
+        )
+    return body, history, folder, printed
+
+
+def test_the_terms_stand_beside_the_loss_and_add_up_to_it(training, smears):
+    body, history, _, _ = training
+    for prefix in ("", "val_"):
+        assert all(len(history[prefix + term]) == 4 for term in TERMS)
+    layer = YoloLoss(ANCHORS, 3)
+    model = create_model(body, SHAPE, ANCHORS, 3, loss_layer=layer)
+    assert model.get_layer("yolo_loss") is layer
+    penalties = sum(float(loss) for loss in model.losses)
+    terms = sum(history[f"val_{term}"][-1] for term in TERMS)
+    assert history["val_loss"][-1] == pytest.approx(terms + penalties, rel=1e-4)
+
+
+def test_the_table_holds_the_history(training):
+    _, history, folder, _ = training
+    with (folder / "history.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["epoch"] for row in rows] == ["1", "2", "3", "4"]
+    for figure, values in history.items():
+        assert [float(row[figure]) if row[figure] else None for row in rows] == values
+
+
+def test_the_same_photographs_are_drawn_when_a_stage_ends_and_every_other_epoch(training):
+    _, _, folder, _ = training
+    assert [path.name for path in sorted(folder.glob("found-*"))] == [f"found-000{n}.png" for n in (1, 2, 4)]
+    with Image.open(folder / "found-0002.png") as picture:
+        assert picture.size[0] == 3 * 240  # three validation photographs, side by side
+
+
+def test_what_a_stage_trains_is_printed(training):
+    body, _, _, printed = training
+    heads = sum(int(np.prod(w.shape)) for layer in body.layers[-3:] for w in layer.weights)
+    total = f"of {body.count_params():,} parameters"
+    assert [line for line in printed if line.startswith("stage")] == [
+        f"stage 1: epochs 1 to 1, learning rate 0.01, the output convolutions alone: {heads:,} {total}",
+        f"stage 2: epochs 2 to 4, learning rate 0.001, all layers: {body.count_params():,} {total}",
+    ]
+
+
+def test_the_time_left_is_printed_before_every_epoch_but_the_first(training):
+    left = [line for line in training[3] if "left" in line]
+    assert len(left) == 3 and all(re.fullmatch(r"about \d+ min \d+ s left", line) for line in left)
+
+
+class Figures(keras.callbacks.Callback):
+    """Puts a made-up figure into the logs, better until epoch 2 and then the same."""
+
+    def on_epoch_end(self, epoch, logs):
+        logs["figure"] = max(3 - epoch, 1)
+
+
+def test_a_callback_that_stops_the_training_ends_it_and_remembers_over_an_interruption(smears, tmp_path):
+    def run(folder, stages, resume=False):
+        patience = keras.callbacks.EarlyStopping("figure", patience=3, mode="min")
+        callbacks = [Figures(), patience]
+        history = train(new_body(), batches(smears), stages, folder, callbacks=callbacks, resume=resume, verbose=0)
+        return len(history["loss"])
+
+    long = [Stage(8, 1e-3), Stage(2, 1e-3)]
+    assert run(tmp_path / "whole", long) == 6  # the best is epoch 2 (counted from 0), and three more are waited for
+
+    class Cut(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == 4:
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(
+            new_body(),
+            batches(smears),
+            long,
+            tmp_path / "cut",
+            callbacks=[Figures(), keras.callbacks.EarlyStopping("figure", patience=3, mode="min"), Cut()],
+            verbose=0,
+        )
+    assert run(tmp_path / "cut", long, resume=True) == 6
+    assert run(tmp_path / "cut", long, resume=True) == 6  # and a training that was stopped stays so

@@ -21,6 +21,7 @@ import numpy as np
 from yolo_helpers.anchors import default_anchor_mask, default_anchors, get_anchors, grid_shapes, kmeans_anchors
 from yolo_helpers.annotations import FORMATS, Annotation, AnnotationError, get_classes, image_size, read_annotations
 from yolo_helpers.boxes import letterbox
+from yolo_helpers.darknet import load_weights
 from yolo_helpers.dataset import YoloDataset
 from yolo_helpers.detection import BEST, SETTINGS, detect, write_json, write_text
 from yolo_helpers.evaluation import AveragePrecision, evaluate
@@ -360,7 +361,12 @@ def _arguments() -> argparse.ArgumentParser:
     parser.add_argument(
         "--anchors", type=Path, help="anchors file; without it, YOLOv3's, fitted to the boxes by k-means"
     )
-    parser.add_argument("--weights", type=Path, help="body weights to start from (.weights.h5)")
+    parser.add_argument(
+        "--weights",
+        type=Path,
+        help="weights to start from, of the same body and as many classes: .weights.h5, or darknet's .weights, which "
+        "may also hold the first layers alone",
+    )
     parser.add_argument("--frozen-epochs", type=int, default=0, help="first stage: output convolutions only, at 1e-3")
     parser.add_argument("--epochs", type=int, default=60, help="second stage: everything (default: %(default)s)")
     parser.add_argument(
@@ -417,7 +423,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         anchors = kmeans_anchors(box_sizes(photographs, input_shape), default_anchors(heads))
 
     body = BODIES[options.body](keras.Input((*input_shape, 3)), 3, len(class_names))
-    if options.weights:
+    if options.weights and options.weights.suffix == ".weights":
+        load_weights(body, options.weights)
+    elif options.weights:
         body.load_weights(options.weights)
     print(f"{len(photographs)} photographs to learn from, {len(validation)} for validation, {len(test)} for the test")
     print(f"classes: {', '.join(class_names)}; anchors: {anchors.round().astype(int).tolist()}")

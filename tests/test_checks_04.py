@@ -479,23 +479,25 @@ def test_every_cause_has_its_words():
 
 
 def test_the_logs_are_as_the_hints_say():
-    """What the hints claim of each cause holds in the recorded runs."""
+    """What the hints claim of each cause holds in the recorded runs, and tells it from the others."""
     log = {CAUSES[letter]: columns for letter, columns in checks.training_logs().items()}
+
+    def kept(cause, column):
+        """The last value as a part of the first."""
+        return log[cause][column][-1] / log[cause][column][0]
+
     good = log["healthy"]
-    assert good["val_loss"][-1] < 0.6 * good["val_loss"][0] and good["val_AP50"][-1] > 0.3
-    high = log["learning rate too high"]["loss"]
-    assert not max(high) < 10 * max(good["loss"])  # also when it is NaN
-    low = log["learning rate too low"]["loss"]
-    assert abs(low[-1] - low[0]) < 0.05 * low[0]
+    assert kept("healthy", "val_loss") < 0.6 and good["val_AP50"][-1] > 0.3
+    assert all(columns["val_AP50"][-1] < 0.2 for cause, columns in log.items() if cause != "healthy")
+    assert not max(log["learning rate too high"]["loss"]) < 10 * max(good["loss"])  # also when it is NaN
     few = log["overfitting"]
-    assert few["loss"][-1] < few["loss"][0] / 2 and few["val_loss"][-1] > 1.2 * min(few["val_loss"])
-    assert few["val_loss"][-1] > 2 * few["loss"][-1] and few["val_AP50"][-1] < good["val_AP50"][-1] - 0.1
-    other = log["classes in another order"]
-    assert other["class"][-1] < other["class"][0] / 2 and other["val_class"][-1] > 1.2 * other["val_class"][0]
-    assert other["val_AP50"][-1] < 0.05
+    assert few["val_loss"][-1] > 1.02 * min(few["val_loss"]) and few["val_loss"][-1] > 2 * few["loss"][-1]
+    assert few["loss"][-1] < 0.7 * good["loss"][-1]
+    assert kept("classes in another order", "class") < 0.2 and kept("classes in another order", "val_class") > 2
+    assert 0.5 < kept("learning rate too low", "wh") < 0.8 and 0.8 < kept("learning rate too low", "class") < 1
     frozen = log["body left frozen"]
-    first, rest = frozen["loss"][0] - frozen["loss"][4], frozen["loss"][4] - frozen["loss"][-1]
-    assert first > 3 * rest and frozen["loss"][-1] > 1.2 * good["loss"][-1] and frozen["val_AP50"][-1] < 0.3
+    assert max(frozen["wh"]) < 0.5 * min(log["learning rate too low"]["wh"]) and max(frozen["val_AP50"]) < 0.05
+    assert kept("body left frozen", "class") > 0.75 and kept("body left frozen", "confidence") > 0.9
 
 
 def test_the_record_belongs_to_its_tool():
@@ -518,10 +520,10 @@ def threshold(select="most", including=True, ties=True, give="score", in_order=T
         scores, right = scores[order], right[order]
         precision = right.cumsum() / np.arange(1, len(right) + 1)
         good = precision >= wanted if including else precision > wanted
-        if ties:
-            good[:-1] &= scores[1:] != scores[:-1]
         if select == "until it falls":
             good &= np.cumsum(~good) == 0
+        if ties:
+            good[:-1] &= scores[1:] != scores[:-1]
         if not good.any():
             return nothing
         last = np.flatnonzero(good)[0 if select == "first" else -1]

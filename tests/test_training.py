@@ -165,35 +165,21 @@ def test_a_training_in_two_stages(uninterrupted, smears):
     new_body(seed=9).load_weights(folder / BEST)
 
 
-@pytest.mark.parametrize("at", [(0, 1), (1, 0), (2, 0), (4, 1)])
-def test_an_interrupted_training_ends_where_an_uninterrupted_one_does(uninterrupted, smears, tmp_path, at):
+def test_an_interrupted_training_ends_where_an_uninterrupted_one_does(uninterrupted, smears, tmp_path):
+    """With the step compiled, as it is; test_interruption.py kills trainings at many points, and runs them eagerly."""
     body = new_body()
     settings = {"folder": tmp_path, "validation_data": batches(smears[8:]), "evaluate_every": 2, "verbose": 0}
     data = batches(smears[:8], augment=True, seed=1)
     with pytest.raises(KeyboardInterrupt):
-        train(body, data, STAGES, callbacks=[Interruption(*at)], **settings)
+        train(body, data, STAGES, callbacks=[Interruption(2, 1)], **settings)
 
-    again = new_body(seed=0 if at[0] == 0 else 7)  # after the first epoch, the weights come from the checkpoint
+    again = new_body(seed=7)  # the weights come from the checkpoint
     data = batches(smears[:8], augment=True, seed=1)
-    if at[0]:
-        with pytest.raises(ValueError, match="holds a training already"):
-            train(again, data, STAGES, **settings)
+    with pytest.raises(ValueError, match="holds a training already"):
+        train(again, data, STAGES, **settings)
     history = train(again, data, STAGES, resume=True, **settings)
     assert history == uninterrupted[1]
     assert equal_weights(again, uninterrupted[0])
-
-
-def test_a_checkpoint_that_was_never_finished_does_no_harm(uninterrupted, smears, tmp_path):
-    """What a kill in the middle of writing leaves behind: half a file beside a whole state."""
-    data = batches(smears[:8], augment=True, seed=1)
-    with pytest.raises(KeyboardInterrupt):
-        train(new_body(), data, STAGES, tmp_path, callbacks=[Interruption(2, 1)], verbose=0)
-    (tmp_path / "writing.weights.h5").write_bytes(b"half")
-    (tmp_path / "state-0003.weights.h5").write_bytes(b"whole, but not yet named by the state")
-    (tmp_path / "state.json.writing").write_text("{", encoding="utf-8")
-    body = new_body(seed=7)
-    train(body, batches(smears[:8], augment=True, seed=1), STAGES, tmp_path, resume=True, verbose=0)
-    assert equal_weights(body, uninterrupted[0])
 
 
 def test_validation_photographs_must_not_be_augmented(smears, tmp_path):

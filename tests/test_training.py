@@ -5,6 +5,7 @@ import json
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from reference import ANCHORS
 
 from yolo_helpers.annotations import read_annotations
@@ -208,7 +209,16 @@ def test_splitting_by_seed(smears):
         split_annotations(smears[:1], 0.1, seed=1)
 
 
-def test_from_the_command_line(tmp_path, capsys):
+@pytest.fixture
+def eagerly():
+    """Runs as plain Python what Keras would trace."""
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
+def test_from_the_command_line(eagerly, tmp_path, capsys):
+    """Run eagerly: two stages of two steps each would be traced for longer than a minute."""
     path = write_smears(tmp_path / "smears", 8, SHAPE, seed=4)
     arguments = ["--train", str(path), "--test", str(path), "--folder", str(tmp_path / "out"), "--batch-size", "4"]
     arguments += ["--input-shape", *map(str, SHAPE), "--epochs", "1", "--frozen-epochs", "1"]

@@ -162,10 +162,11 @@ def misspelt(tmp_path_factory):
     for number, path in enumerate(NOTEBOOKS):
         source = "\n\n".join(cell.source for cell in read(path).cells)
         (folder / f"{number}.md").write_text(source, encoding="utf-8")
-    (folder / "wrong.md").write_text("teh", encoding="utf-8")
+    wrong = "t" + "eh"  # in one piece, codespell would find it in this file
+    (folder / "wrong.md").write_text(wrong, encoding="utf-8")
     command = [sys.executable, "-m", "codespell_lib", folder]
     run = subprocess.run(command, cwd=ROOT, text=True, encoding="utf-8", capture_output=True)
-    assert "teh ==> the" in run.stdout, "the files were not looked at: " + run.stdout + run.stderr
+    assert f"{wrong} ==> the" in run.stdout, "the files were not looked at: " + run.stdout + run.stderr
     found = {path: [] for path in NOTEBOOKS}
     for line in run.stdout.splitlines():
         if said := re.search(r"(\d+)\.md:(\d+: .*)", line):

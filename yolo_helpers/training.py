@@ -125,6 +125,7 @@ def train(
     evaluate_every: int = 5,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     resume: bool = False,
+    ignore_across_heads: bool = True,
     verbose: int | str = "auto",
 ) -> dict[str, list]:
     """Trains a body in stages through the identity loss, and writes a checkpoint after every epoch.
@@ -144,6 +145,8 @@ def train(
         callbacks: further ones for `fit`. Numbers that they keep, such as the patience used up, are in the checkpoint.
             One that stops the training, such as `EarlyStopping`, ends it, stages to come included.
         resume: go on from the checkpoint in `folder`, if there is one.
+        ignore_across_heads: see `yolo_loss`. As darknet has it when True, which was the better way on real photographs
+            (benchmarks/README.md).
         verbose: as in `fit`; when not 0, what a stage trains and the time left are printed too.
 
     Returns:
@@ -157,9 +160,9 @@ def train(
     if validation_data is not None and validation_data.augment:
         raise ValueError("The validation photographs must stay as they are: make that data set with augment=False.")
     _refuse_used(folder, resume)
-    loss_layer = YoloLoss(data.anchors, data.num_classes, anchor_mask=data.anchor_mask)
-    settings = {"anchor_mask": data.anchor_mask, "loss_layer": loss_layer}
-    model = create_model(body, data.input_shape, data.anchors, data.num_classes, **settings)
+    settings = {"anchor_mask": data.anchor_mask}
+    layer = YoloLoss(data.anchors, data.num_classes, ignore_across_heads=ignore_across_heads, **settings)
+    model = create_model(body, data.input_shape, data.anchors, data.num_classes, **settings, loss_layer=layer)
     checkpoint = Checkpoint(folder, body, callbacks)
     watch = [*callbacks, checkpoint]
     if validation_data is not None:

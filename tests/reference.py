@@ -129,17 +129,21 @@ def decode(raw, i, j, anchor, grid, input_shape):
     return x - w / 2, y - h / 2, x + w / 2, y + h / 2
 
 
-def plain_terms(outputs, y_true, anchors, num_classes, ignore_thresh, masks):
+def plain_terms(outputs, y_true, anchors, num_classes, ignore_thresh, masks, across_heads=False):
     """The four terms, each (B,): the formula of the module's docstring, read off slot by slot."""
     batch = len(outputs[0])
     input_shape = (32 * outputs[0].shape[1], 32 * outputs[0].shape[2])
     terms = {name: np.zeros(batch) for name in ("xy", "wh", "confidence", "class")}
+
+    def corners(target):
+        return [(x - w / 2, y - h / 2, x + w / 2, y + h / 2) for x, y, w, h in target[target[..., 4] == 1][:, :4]]
+
     for b in range(batch):
         for output, target, mask in zip(outputs, y_true, masks, strict=True):
             rows, columns = output.shape[1:3]
             raw = output[b].reshape(rows, columns, 3, 5 + num_classes).astype(float)
             truth = target[b].astype(float)
-            boxes = [(x - w / 2, y - h / 2, x + w / 2, y + h / 2) for x, y, w, h in truth[truth[..., 4] == 1][:, :4]]
+            boxes = [box for head in (y_true if across_heads else [target]) for box in corners(head[b].astype(float))]
             for j, i, k in np.ndindex(rows, columns, 3):
                 r, t, anchor = raw[j, i, k], truth[j, i, k], anchors[mask[k]]
                 if t[4] == 1:

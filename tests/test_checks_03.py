@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import ops
 
 from yolo_helpers import checks
@@ -16,10 +17,18 @@ compute_ciou = keras.utils.bounding_boxes.compute_ciou
 
 @pytest.fixture
 def verdict(capsys):
-    """Run a check on an answer and return what it prints."""
+    """Run a check on an answer and return what it prints.
 
-    def run(check, answer):
-        check(answer)
+    Tracing a network to run it once takes most of the time, so `fit` does it only where it may matter: for right
+    answers, and for wrong ones that only tracing finds.
+    """
+
+    def run(check, answer, traced=True):
+        tf.config.run_functions_eagerly(not traced)
+        try:
+            check(answer)
+        finally:
+            tf.config.run_functions_eagerly(False)
         return capsys.readouterr().out.strip()
 
     return run
@@ -120,7 +129,7 @@ def wh_column(raw, y_true, anchors, input_shape):
     ),
 )
 def test_wh_term(verdict, answer, expected):
-    said = verdict(checks.check_wh_term, answer)
+    said = verdict(checks.check_wh_term, answer, traced=expected == ["ok"])
     assert all(words in said for words in expected), said
 
 
@@ -356,7 +365,7 @@ class AllFour(YoloLoss):
     ),
 )
 def test_logged_confidence(verdict, answer, expected):
-    said = verdict(checks.check_logged_confidence, answer)
+    said = verdict(checks.check_logged_confidence, answer, traced=expected == ["ok"] or answer is MetricInCall)
     assert all(words in said for words in expected), said
 
 
@@ -465,5 +474,5 @@ def with_numpy(one, other, box_format):
     ),
 )
 def test_box_loss(verdict, answer, expected):
-    said = verdict(checks.check_box_loss, answer)
+    said = verdict(checks.check_box_loss, answer, traced=expected == ["ok"])
     assert all(words in said for words in expected), said

@@ -203,8 +203,8 @@ def assert_same(left, right):
 def parity(path, cfg_body, layers):
     """The largest distance of a body's heads from darknet's."""
     with np.load(path) as reference:
-        heads = cfg_body.predict(reference["input_chw"].transpose(1, 2, 0)[None], verbose=0)
-        return max(abs(head[0].transpose(2, 0, 1) - reference[name]).max() for head, name in zip(heads, layers))
+        heads = cfg_body(reference["input_chw"].transpose(1, 2, 0)[None])
+        return max(abs(np.transpose(head[0], (2, 0, 1)) - reference[name]).max() for head, name in zip(heads, layers))
 
 
 @pytest.fixture(scope="module")
@@ -251,8 +251,8 @@ def test_the_cfg_and_the_full_body_give_the_same_outputs(random_weights, cfg):
     assert weights.stat().st_size == 248_007_048
     assert load_weights(from_cfg, weights)[0] == load_weights(plain, weights)[0] == 75
     image = np.random.default_rng(0).random((1, 96, 64, 3), np.float32)
-    for ours, theirs in zip(from_cfg.predict(image, verbose=0), plain.predict(image, verbose=0), strict=True):
-        assert ours.std() > 0.01
+    for ours, theirs in zip(from_cfg(image), plain(image), strict=True):
+        assert np.std(ours) > 0.01
         np.testing.assert_allclose(ours, theirs, atol=1e-5)
 
 
@@ -277,7 +277,7 @@ def test_detections_are_darknets(grocery, number):
     name = f"CAPP_testset_close_{number}.jpg"
     expected = json.loads((GROCERY / "reference_detections.json").read_bytes())["images"][name]["detections"]
     photo = np.asarray(Image.open(GROCERY / "images" / name).convert("RGB"))
-    heads = grocery.predict(letterbox_image(photo, cfg.input_shape)[None], verbose=0)
+    heads = grocery(letterbox_image(photo, cfg.input_shape)[None])
     boxes, scores, classes = yolo_eval(
         heads, cfg.anchors, cfg.num_classes, photo.shape[:2], 100, 0.24, 0.45, cfg.anchor_mask
     )
@@ -366,9 +366,9 @@ def test_outputs_are_those_of_darknets_arithmetic(cfg, tmp_path, text):
     save_random(body, tmp_path / "w")
     image = np.random.default_rng(0).random((96, 64, 3), np.float32)
     reference = plain_darknet(text, (tmp_path / "w").read_bytes(), image)
-    for found, expected in zip(body.predict(image[None], verbose=0), reference, strict=True):
+    for found, expected in zip(body(image[None]), reference, strict=True):
         assert 0.1 < expected.std() < 100
-        np.testing.assert_allclose(found[0].transpose(2, 0, 1), expected, atol=1e-4 * expected.std())
+        np.testing.assert_allclose(np.transpose(found[0], (2, 0, 1)), expected, atol=1e-4 * expected.std())
 
 
 def test_a_new_network_is_saved_as_untrained(small, tmp_path):
@@ -385,9 +385,9 @@ def test_one_file_fits_the_cfg_and_the_body_of_the_package(cfg, tmp_path, text, 
     counts = [load_weights(body, tmp_path / "w")[0] for body in (from_cfg, plain)]
     assert counts[0] == counts[1] == sum(isinstance(layer, keras.layers.Conv2D) for layer in plain.layers)
     image = np.random.default_rng(0).random((2, 96, 64, 3), np.float32)
-    for ours, theirs in zip(from_cfg.predict(image, verbose=0), plain.predict(image, verbose=0), strict=True):
-        assert 0.1 < ours.std() < 100
-        np.testing.assert_allclose(ours, theirs, atol=1e-5 * ours.std())
+    for ours, theirs in zip(from_cfg(image), plain(image), strict=True):
+        assert 0.1 < np.std(ours) < 100
+        np.testing.assert_allclose(ours, theirs, atol=1e-5 * np.std(ours))
     # Depth, by which `model.layers` is sorted, gives another order: taking that one would not have gone unnoticed.
     made = [layer.name for layer in plain.layers if isinstance(layer, keras.layers.Conv2D)]
     assert made != sorted(made, key=lambda name: int("0" + name.removeprefix("conv2d").removeprefix("_")))

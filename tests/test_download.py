@@ -1,5 +1,6 @@
 """The blood-cell photographs: fetched once and whole, or not at all and with one sentence that says why."""
 
+import hashlib
 import http.server
 import io
 import threading
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from yolo_helpers.download import BCCD_DIGEST, DownloadError, fetch_bccd, folder_digest
+from yolo_helpers.download import BCCD_DIGEST, DownloadError, fetch_bccd, fetch_file, folder_digest
 
 FILES = {
     "Annotations/one.xml": b"<annotation/>",
@@ -159,7 +160,7 @@ def test_what_goes_wrong_is_said_and_leaves_nothing(server, digest, tmp_path, fa
 
 
 def test_without_a_network_the_sentence_says_how_to_go_on(digest, tmp_path):
-    with pytest.raises(DownloadError, match="without a network, go on with the drawn smears, or put the data set"):
+    with pytest.raises(DownloadError, match="without a network, go on with what the course brings, or put it into"):
         fetch_bccd(tmp_path, "http://127.0.0.1:1/data.zip", digest)
     assert not list(tmp_path.iterdir())
 
@@ -169,6 +170,18 @@ def test_an_archive_that_never_ends_is_given_up(server, digest, tmp_path, monkey
     with pytest.raises(DownloadError, match="holds more than"):
         fetch_bccd(tmp_path, server.url, digest)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_single_file_is_fetched_once_checked_and_kept(server, tmp_path):
+    sha256 = hashlib.sha256(server.reply).hexdigest()
+    path = fetch_file(tmp_path, server.url, sha256)
+    assert path == tmp_path / "data.zip" and path.read_bytes() == server.reply
+    assert fetch_file(tmp_path, server.url, sha256) == path and server.asked == 1
+    with pytest.raises(DownloadError, match="data.zip is not the file as published"):
+        fetch_file(tmp_path, server.url, "0" * 64)
+    with pytest.raises(DownloadError, match="did not give the file that was expected"):
+        fetch_file(tmp_path / "other", server.url, "0" * 64)
+    assert not list((tmp_path / "other").iterdir())
 
 
 def test_the_digest_in_the_package_is_that_of_the_published_files():

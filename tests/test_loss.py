@@ -68,11 +68,12 @@ def test_the_record_that_lesson_03a_shows_is_right(number):
     boxes=st.integers(0, 6),
     heads=st.sampled_from([2, 3]),
     ignore_thresh=st.sampled_from([0.3, 0.5, 0.7]),
+    across_heads=st.booleans(),
 )
-def test_terms_are_those_of_a_plain_loop(seed, shape, num_classes, boxes, heads, ignore_thresh):
+def test_terms_are_those_of_a_plain_loop(seed, shape, num_classes, boxes, heads, ignore_thresh, across_heads):
     outputs, y_true, anchors, _ = random_case(seed, shape, num_classes, boxes=boxes, heads=heads)
-    terms = yolo_loss_terms([*outputs, *y_true], anchors, num_classes, ignore_thresh)
-    expected = plain_terms(outputs, y_true, anchors, num_classes, ignore_thresh, MASKS[3 * heads])
+    terms = yolo_loss_terms([*outputs, *y_true], anchors, num_classes, ignore_thresh, ignore_across_heads=across_heads)
+    expected = plain_terms(outputs, y_true, anchors, num_classes, ignore_thresh, MASKS[3 * heads], across_heads)
     for name, values in expected.items():
         np.testing.assert_allclose(terms[name], values, rtol=1e-4, atol=1e-3, err_msg=name)
 
@@ -82,6 +83,19 @@ def test_the_random_cases_have_ignored_slots():
     spared = yolo_loss_terms([*outputs, *y_true], anchors, num_classes, 0.5)["confidence"]
     punished = yolo_loss_terms([*outputs, *y_true], anchors, num_classes, 1.1)["confidence"]
     assert (np.asarray(punished) > np.asarray(spared) + 0.5).all()
+
+
+def test_across_heads_more_slots_are_spared_than_in_the_own_head():
+    """So that the plain loop above has something to tell apart: boxes that predict a box of another head."""
+    outputs, y_true, anchors, num_classes = random_case(3)
+    y_true[0][:] = 0  # the boxes of the coarsest head are not its own any more
+    own, other, *_ = (
+        plain_terms(outputs, y_true, anchors, num_classes, 0.1, MASKS[9], across)["confidence"]
+        for across in (False, True)
+    )
+    assert (other < own - 0.5).any()
+    found = yolo_loss_terms([*outputs, *y_true], anchors, num_classes, 0.1, ignore_across_heads=True)["confidence"]
+    np.testing.assert_allclose(found, other, rtol=1e-4)
 
 
 @pytest.mark.parametrize("boxes", [0, 4, 3 * TRUE_BOXES_AT_ONCE])

@@ -84,7 +84,5 @@ def test_the_inference_model_scales_pixels_and_shares_weights():
     detector = inference_model(body, (32, 32))
     image = np.random.default_rng(0).integers(0, 256, (1, 32, 32, 3), dtype=np.uint8)
     body.layers[-1].bias.assign_add(np.ones(21, np.float32))
-    for ours, plain in zip(
-        detector.predict(image, verbose=0), body.predict(image / np.float32(255), verbose=0), strict=True
-    ):
+    for ours, plain in zip(detector(image), body(image / np.float32(255)), strict=True):
         np.testing.assert_allclose(ours, plain, atol=1e-5)

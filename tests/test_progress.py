@@ -56,7 +56,7 @@ def test_the_terms_stand_beside_the_loss_and_add_up_to_it(training, smears):
     body, history, _, _ = training
     for prefix in ("", "val_"):
         assert all(len(history[prefix + term]) == 4 for term in TERMS)
-    layer = YoloLoss(ANCHORS, 3)
+    layer = YoloLoss(ANCHORS, 3, ignore_across_heads=True)
     model = create_model(body, SHAPE, ANCHORS, 3, loss_layer=layer)
     assert model.get_layer("yolo_loss") is layer
     penalties = sum(float(loss) for loss in model.losses)

@@ -10,6 +10,9 @@ from yolo_helpers.model import inference_model, micro_yolo_body
 IMAGES = np.random.default_rng(0).integers(0, 256, (2, 64, 96, 3), dtype=np.uint8)
 
 
+# Called directly: `predict` would trace each network to run it once.
+
+
 @pytest.fixture(scope="module")
 def detector():
     keras.utils.set_random_seed(0)
@@ -17,7 +20,7 @@ def detector():
 
 
 def assert_says_the_same(heads, detector):
-    for ours, theirs in zip(heads, detector.predict(IMAGES, verbose=0), strict=True):
+    for ours, theirs in zip(heads, detector(IMAGES), strict=True):
         assert np.std(theirs) > 0.01
         np.testing.assert_allclose(ours, theirs, atol=1e-6)
 
@@ -27,7 +30,7 @@ def test_saved_as_keras_and_loaded_with_safe_mode_on(detector, tmp_path):
     detector.save(tmp_path / "detector.keras")
     again = keras.saving.load_model(tmp_path / "detector.keras", safe_mode=True)
     assert again.input.dtype == "uint8"
-    assert_says_the_same(again.predict(IMAGES, verbose=0), detector)
+    assert_says_the_same(again(IMAGES), detector)
 
 
 def test_exported_for_tensorflow_without_keras(detector, tmp_path):

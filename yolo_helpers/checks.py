@@ -6,13 +6,19 @@ answer, and `_Hint` ends the check with a sentence for the reader.
 """
 
 import functools
+import json
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import keras
 import numpy as np
 from keras import ops
 
-from yolo_helpers.anchors import STRIDES, default_anchor_mask, default_anchors
+from yolo_helpers.anchors import DATA, STRIDES, anchor_iou, default_anchor_mask, default_anchors
+from yolo_helpers.annotations import Annotation
+from yolo_helpers.detection import Detections
+from yolo_helpers.evaluation import average_precision
 from yolo_helpers.loss import identity_loss, yolo_loss, yolo_loss_terms
 from yolo_helpers.targets import preprocess_true_boxes
 
@@ -897,3 +903,573 @@ def check_box_loss(function: Callable) -> None:
             f"for two boxes that lie apart the gradient for x and y is {_show(pull)}: a step would not bring the boxes "
             "nearer."
         )
+
+
+# Lesson 04: training on one's own photographs
+
+
+class TooManyRounds(Exception):
+    """The reader's function goes round and round; the class's name stands in the hint."""
+
+
+def _bounded(function: Callable, why: str, steps: int = 100_000) -> Callable:
+    """Return the reader's function with a limit: a loop without an end raises `TooManyRounds`.
+
+    Args:
+        function: the reader's answer.
+        why: the likely cause, in a sentence.
+        steps: lines of the function itself and calls from it, together.
+    """
+    if not callable(function):
+        return function
+
+    def bounded(*arguments):
+        left, own, before = steps, getattr(function, "__code__", None), sys.gettrace()
+
+        def count(frame, event, value):
+            nonlocal left
+            left -= 1
+            if left < 0:
+                raise TooManyRounds(why)
+            return count if frame.f_code is own else None
+
+        sys.settrace(count)
+        try:
+            return function(*arguments)
+        finally:
+            sys.settrace(before)
+
+    return bounded
+
+
+def _one_number(result, given: str) -> float:
+    """Return a result as a float, or end the check with a hint when it is not one finite number."""
+    found = _numbers(result)
+    if found is None:
+        raise _Hint(f"for {given} expected a number, but the answer is of type {type(result).__name__}.")
+    if found.shape != ():
+        raise _Hint(f"for {given} expected one number, but the answer has the shape {found.shape}.")
+    if np.isnan(found):
+        raise _Hint(f"for {given} the answer is NaN: 0 was divided by 0, or computed with NaN.")
+    return float(found)
+
+
+def _numbers(values) -> np.ndarray | None:
+    """Return values as an array of floats, or None when they are not numbers or rows of different lengths."""
+    try:
+        found = np.asarray(values)
+        return found.astype(float) if found.dtype.kind in "fiub" else None
+    except Exception:
+        return None
+
+
+def _first_like(found, like: dict[str, object]) -> str:
+    """Return, after a space, the words of the first wrong answer that looks like the reader's, or nothing."""
+    for words, values in like.items():
+        values = np.asarray(values, float)
+        if np.shape(found) == values.shape and np.allclose(found, values, rtol=1e-4, atol=1e-6):
+            return f" {words}"
+    return ""
+
+
+def _iou_by_hand(box, other, edge: float = 0.0, clamp: bool = True, over: str = "union") -> float:
+    """IoU of two boxes (x_min, y_min, x_max, y_max); what a common mistake gives when an argument is changed."""
+    box, other = np.asarray(box, float), np.asarray(other, float)
+    sides = np.minimum(box[2:], other[2:]) - np.maximum(box[:2], other[:2]) + edge
+    shared = (np.maximum(sides, 0) if clamp else sides).prod()
+    one, two = ((b[2:] - b[:2] + edge).prod() for b in (box, other))
+    whole = {"union": one + two - shared, "sum": one + two, "first": one, "second": two, "smaller": min(one, two)}
+    return shared / (whole | {"none": 1.0})[over]
+
+
+@_exercise
+def check_iou(function: Callable) -> None:
+    """Check `iou(box, other)` of exercise 4.1.
+
+    Args:
+        function: the reader's answer; takes two boxes (x_min, y_min, x_max, y_max), returns a number from 0 to 1.
+    """
+    cases = [
+        ("two boxes that overlap in a corner", [10, 20, 50, 40], [30, 25, 60, 50]),
+        ("the same box twice", [10, 20, 50, 40], [10, 20, 50, 40]),
+        ("a small box inside a large one", [0, 0, 40, 20], [10, 5, 20, 15]),
+        ("a large box around a small one", [10, 5, 20, 15], [0, 0, 40, 20]),
+        ("two boxes that touch", [0, 0, 10, 10], [10, 0, 20, 10]),
+        ("two boxes side by side, with a gap between them", [0, 0, 10, 20], [30, 5, 50, 25]),
+        ("two boxes one above the other, with a gap between them", [0, 0, 20, 10], [5, 30, 25, 50]),
+        ("two boxes apart in both directions", [0, 0, 10, 10], [30, 40, 50, 60]),
+        ("corners with fractions", [0.5, 1.25, 3.5, 3.25], [1.5, 0.25, 4.0, 2.75]),
+    ]
+    for words, box, other in cases:
+        given = f"{words}, {tuple(box)} and {tuple(other)},"
+        result = _call(function, np.array(box, float), np.array(other, float), given=given)
+        found, expected = _one_number(result, given), _iou_by_hand(box, other)
+        if np.isclose(found, expected, atol=1e-6):
+            continue
+        apart = "Boxes that do not meet share nothing: a side of the overlap must not be negative, max(0, …)."
+        of_one = "Divide by the area that the two cover together, not by that of one box."
+        as_sizes = [np.concatenate([b[:2], np.add(b[:2], b[2:])]) for b in (box, other)]
+        like = {
+            apart: _iou_by_hand(box, other, clamp=False),
+            "What both share counts once: the union is the sum of the two areas minus the overlap.": _iou_by_hand(
+                box, other, over="sum"
+            ),
+            of_one: _iou_by_hand(box, other, over="smaller"),
+            of_one + " ": _iou_by_hand(box, other, over="first"),
+            of_one + "  ": _iou_by_hand(box, other, over="second"),
+            "Corners are edges: a width is x_max - x_min, without + 1.": _iou_by_hand(box, other, edge=1),
+            "That is the area of the overlap; divide it by that of the union.": _iou_by_hand(box, other, over="none"),
+            "That is 1 - IoU.": 1 - expected,
+            "That is a percentage; expected a number from 0 to 1.": 100 * expected,
+            "The last two numbers are corners too, not width and height.": _iou_by_hand(*as_sizes),
+            "Divide by the union with /, which keeps the fraction; // cuts it off.": np.floor(expected),
+        }
+        why = _first_like(found, like).rstrip() or (" " + apart if expected == 0 or found < 0 else "")
+        raise _Hint(f"for {given} your function gave {found:.4g}; expected {expected:.4g}.{why}")
+
+
+def _matched(boxes, scores, true_boxes, once=True, lowest=0.5, including=True, untaken_only=True) -> np.ndarray:
+    """Say for each detection whether it is right, as exercise 4.1 asks, or as a common mistake does.
+
+    Args:
+        boxes: (N, 4), x_min, y_min, x_max, y_max in pixels.
+        scores: (N,).
+        true_boxes: (T, 4), likewise.
+        once: each true box is taken once.
+        lowest: IoU from which a detection is right.
+        including: this IoU itself is enough.
+        untaken_only: look for the best true box among those not taken yet, instead of among all.
+
+    Returns:
+        (N,) bool, from the highest score to the lowest.
+    """
+    taken, right = set(), []
+    for d in np.argsort(-scores, kind="stable"):
+        overlaps = [
+            -1 if once and untaken_only and t in taken else _iou_by_hand(boxes[d], true)
+            for t, true in enumerate(true_boxes)
+        ]
+        best = int(np.argmax(overlaps))
+        enough = overlaps[best] >= lowest - 1e-9 if including else overlaps[best] > lowest + 1e-9
+        right.append(enough and not (once and best in taken))
+        if right[-1]:
+            taken.add(best)
+    return np.array(right)
+
+
+def _detection_cases() -> list[tuple[str, np.ndarray, np.ndarray, np.ndarray]]:
+    """Name, boxes (N, 4), scores (N,) and true boxes (T, 4) on which exercise 4.1 is tried."""
+    a, b, c, d = [10, 10, 30, 40], [50, 10, 80, 30], [10, 60, 50, 80], [70, 50, 90, 90]
+
+    def moved(box, dx, dy=0):
+        return [box[0] + dx, box[1] + dy, box[2] + dx, box[3] + dy]
+
+    half = [10, 10, 30, 25]  # of a: IoU 0.5 exactly
+    cases = [
+        ("three detections, the second of which meets nothing", [a, moved(d, -15), b], [0.9, 0.8, 0.7], [a, b, c, d]),
+        ("a detection with an IoU of 0.48", [b, moved(a, 7)], [0.9, 0.8], [a, b]),
+        ("a detection with an IoU of exactly 0.5", [half, b], [0.9, 0.8], [a, b]),
+        ("two detections of one true box", [moved(a, 2), a, b], [0.9, 0.8, 0.7], [a, b, c, d]),
+        ("detections that are not in the order of their scores", [b, moved(c, 30), d, a], [0.3, 0.9, 0.5, 0.7], [a, d]),
+        ("a detection whose best true box is taken, while another fits too", [a, a], [0.9, 0.8], [a, moved(a, 5), c]),
+        ("detections none of which is right", [moved(a, 15), moved(b, 20)], [0.9, 0.8], [a, b, c]),
+        (
+            "five detections of four true boxes",
+            [moved(c, 4), moved(a, 1, 2), moved(a, -3), moved(b, 0, 8), moved(b, 2, 1)],
+            [0.35, 0.95, 0.9, 0.65, 0.5],
+            [d, c, b, a],
+        ),
+    ]
+    return [(name, *(np.array(values, float) for values in rest)) for name, *rest in cases]
+
+
+def _area_under(precision: np.ndarray, recall: np.ndarray, points: int = 101, envelope: bool = True) -> float:
+    """The mean of the precision at `points` recalls from 0 to 1: the best from there on, or the first."""
+    reached = [precision[recall >= r - 1e-9] for r in np.linspace(0, 1, points)]
+    return float(np.mean([(p.max() if envelope else p[0]) if len(p) else 0.0 for p in reached]))
+
+
+@_exercise
+def check_judge(function: Callable) -> None:
+    """Check `judge(boxes, scores, true_boxes)` of exercise 4.1; its AP is compared with pycocotools.
+
+    Args:
+        function: the reader's answer; takes (N, 4), (N,) and (T, 4), returns right, precision and recall, each (N,)
+            from the highest score to the lowest, and AP, a number.
+    """
+    for words, boxes, scores, true_boxes in _detection_cases():
+        given = f"{words}, scores {_show(scores)},"
+        result = _call(function, boxes.copy(), scores.copy(), true_boxes.copy(), given=given)
+        if not isinstance(result, (tuple, list)) or len(result) != 4:
+            is_sequence = isinstance(result, (tuple, list))
+            what = f"{len(result)} of them" if is_sequence else f"a {type(result).__name__}"
+            raise _Hint(f"for {given} expected the four right, precision, recall and AP; you return {what}.")
+        if any(part is None for part in result):
+            name = ("right", "precision", "recall", "AP")[[part is None for part in result].index(True)]
+            raise _NotDone(f"{name} is None")
+        count = len(scores)
+        parts = {}
+        for name, part in zip(("right", "precision", "recall"), result):
+            parts[name] = _numbers(part)
+            if parts[name] is None:
+                raise _Hint(f"for {given} {name} is of type {type(part).__name__}; expected {count} numbers.")
+            if parts[name].shape != (count,):
+                raise _Hint(f"for {given} {name} has the shape {parts[name].shape}; expected ({count},).")
+            if np.isnan(parts[name]).any():
+                raise _Hint(f"for {given} {name} is {_show(parts[name])}: NaN comes of 0 divided by 0.")
+        right = _matched(boxes, scores, true_boxes)
+        _judge_matches(parts["right"], (boxes, scores, true_boxes), right, given)
+        hits, places, truth = right.cumsum(), np.arange(1, count + 1), len(true_boxes)
+        precision, recall = hits / places, hits / truth
+        like = {
+            "precision": {
+                "Precision and recall are exchanged.": recall,
+                "Divide by the detections so far, not by all of them.": hits / count,
+                "That is the share of wrong ones.": 1 - precision,
+                "That counts the right ones; divide by the detections so far.": hits,
+                "Count the right ones so far, not all of them.": np.full(count, hits[-1] / count),
+            },
+            "recall": {
+                "Divide by the number of true boxes, not of detections.": hits / count,
+                "Divide by the number of true boxes, also of those never found.": hits / max(hits[-1], 1),
+                "That counts the right ones; divide by the number of true boxes.": hits,
+                "Divide by the number of true boxes, not by the detections so far.": precision,
+            },
+        }
+        for name, expected in (("precision", precision), ("recall", recall)):
+            if not np.allclose(parts[name], expected, rtol=1e-4):
+                why = _first_like(parts[name], like[name])
+                raise _Hint(f"for {given} {name} is {_show(parts[name])}; expected {_show(expected)}.{why}")
+        _judge_area(_one_number(result[3], given), (boxes, scores, true_boxes), precision, recall, given)
+
+
+def _judge_matches(found: np.ndarray, case: tuple, right: np.ndarray, given: str) -> None:
+    """End the check with a hint when other detections count as right than should.
+
+    Args:
+        found: (N,), the reader's.
+        case: boxes (N, 4), scores (N,) and true boxes (T, 4).
+        right: (N,) bool, as expected.
+        given: the input in words.
+    """
+    if np.array_equal(found, right):
+        return
+    scores = case[1]
+    where = np.argsort(-scores, kind="stable")
+    in_place = np.empty_like(right)
+    in_place[where] = right
+    like = {
+        "They come in the order of the input: sort by score, and give the highest first.": in_place,
+        "Begin with the highest score; yours begin with the lowest.": right[::-1],
+        "Each true box can be taken once; a second detection of it is wrong.": _matched(*case, once=False),
+        "An IoU of 0.5 itself is enough: >=.": _matched(*case, including=False),
+        "An IoU below 0.5 is not enough.": _matched(*case, lowest=0.4),
+        "Any overlap is not enough: the IoU must be at least 0.5.": _matched(*case, lowest=0.01),
+        "Look for the best true box among those that are not taken yet.": _matched(*case, untaken_only=False),
+        "Those are the wrong ones.": ~right,
+    }
+    place = int(np.flatnonzero(found != right)[0])
+    score = scores[where[place]]
+    raise _Hint(
+        f"for {given} the detection with score {score:g} is {'right' if right[place] else 'wrong'}; yours says "
+        f"{found[place]:g}.{_first_like(found, like)}"
+    )
+
+
+def _judge_area(found: float, case: tuple, precision: np.ndarray, recall: np.ndarray, given: str) -> None:
+    """End the check with a hint when AP is not that of pycocotools.
+
+    Args:
+        found: the reader's.
+        case: boxes (N, 4), scores (N,) and true boxes (T, 4).
+        precision, recall: (N,), highest score first.
+        given: the input in words.
+    """
+    boxes, scores, true_boxes = case
+    truth = [Annotation(Path("photograph.png"), true_boxes, np.zeros(len(true_boxes), int))]
+    detections = [Detections(boxes, scores, np.zeros(len(boxes), int))]
+    expected = average_precision(truth, detections, ["cell"])["AP50"]["mean"]
+    if np.isclose(found, expected, atol=1e-5):
+        return
+    best = np.maximum.accumulate(precision[::-1])[::-1]
+    steps = np.diff(recall, prepend=0)
+    reached = np.linspace(0, 1, 101) <= recall[-1] + 1e-9
+    like = {
+        "Take the best precision at this recall or at a higher one, not the precision at this recall.": _area_under(
+            precision, recall, envelope=False
+        ),
+        "That is the mean over the detections; take it over the 101 recalls.": precision.mean(),
+        "That is the mean over the right detections; take it over the 101 recalls.": precision[steps > 0].mean()
+        if steps.any()
+        else 0.0,
+        "Recalls that are never reached count too, with the precision 0.": 101 * expected / reached.sum(),
+        "That is the exact area under the stairs; take the mean over the 101 recalls 0, 0.01 … 1.": (
+            best * steps
+        ).sum(),
+        "Take 101 recalls, not 11.": _area_under(precision, recall, points=11),
+        "Take 101 recalls, 0 and 1 included, not 100.": 101 * expected / 100,
+        "The sum over the recalls must be divided by 101.": 101 * expected,
+        "That is a percentage; expected a number from 0 to 1.": 100 * expected,
+        "That is the area by trapezia (np.trapezoid); take the mean over the 101 recalls.": np.trapezoid(
+            precision, recall
+        ),
+        "That is the last precision.": precision[-1],
+    }
+    raise _Hint(
+        f"for {given} right, precision and recall are good, but AP is {found:.4f}; expected {expected:.4f}."
+        f"{_first_like(found, like)}"
+    )
+
+
+def _fitted(
+    sizes, start, nearness: str = "iou", middle: Callable = np.median, rounds: int = 100, empty: str = "stays"
+) -> np.ndarray:
+    """Anchors as exercise 4.2 fits them; what a common mistake gives when an argument is changed.
+
+    Args:
+        sizes: (N, 2), width and height in pixels.
+        start: (A, 2), likewise.
+        nearness: 'iou', 'euclid', 'worst' (the least IoU) or 'swapped' (height and width of the anchors exchanged).
+        middle: of the boxes of an anchor, over axis 0.
+        rounds: most rounds.
+        empty: what happens to an anchor without boxes: 'stays' or 'zero'.
+
+    Returns:
+        (A, 2).
+    """
+    anchors = np.array(start, float)
+    for _ in range(rounds):
+        compared = anchors[:, ::-1] if nearness == "swapped" else anchors
+        apart = sizes[:, None] - compared
+        shared = np.where(apart < 0, sizes[:, None], compared).prod(-1)
+        overlap = shared / np.maximum(sizes.prod(-1)[:, None] + compared.prod(-1) - shared, 1e-12)
+        nearest = {"euclid": -np.square(apart).sum(-1), "worst": -overlap}.get(nearness, overlap).argmax(1)
+        alone = {"stays": anchors, "zero": np.zeros_like(anchors)}[empty]
+        groups = [sizes[nearest == k] for k in range(len(anchors))]
+        moved = np.array([middle(group, axis=0) if len(group) else alone[k] for k, group in enumerate(groups)])
+        if np.array_equal(moved, anchors):
+            break
+        anchors = moved
+    return anchors
+
+
+def _anchor_cases() -> list[tuple[str, np.ndarray, np.ndarray]]:
+    """Name, sizes (N, 2) and anchors to start from (A, 2) on which exercise 4.2 is tried."""
+    random = np.random.default_rng(9)
+
+    def cluster(width, height, count, spread=0.1):
+        return np.round([width, height] * (1 + spread * random.uniform(-1, 1, (count, 2))), 1)
+
+    clear = np.concatenate([cluster(10, 30, 21), cluster(45, 15, 15), cluster(60, 70, 9)])
+    outliers = np.concatenate([clear, [[11, 60], [13, 64], [90, 18], [120, 110], [30, 160]]])
+    start = [[12, 24], [36, 18], [50, 50]]
+    # For a box of 30 x 30, 12 x 12 is nearer in pixels, but 50 x 50 is nearer in shape.
+    between = np.concatenate([cluster(12, 12, 9, 0.05), cluster(50, 50, 7, 0.05), cluster(30, 30, 4, 0.02)])
+    chain = np.repeat(np.arange(10.0, 81.0, 2)[:, None], 2, axis=1) * [1, 1.2]
+    return [
+        ("45 boxes in three clear groups", clear, start),
+        ("three groups with outliers", outliers, start),
+        ("boxes between two anchors", between, [[12, 12], [50, 50]]),
+        ("boxes that need several rounds", chain, [[10, 12], [14, 16], [18, 22]]),
+        ("an anchor that no box is nearest to", clear, [*start, [300, 300]]),
+        ("anchors that start with the largest", clear, start[::-1]),
+    ]
+
+
+@_exercise
+def check_fit_anchors(function: Callable) -> None:
+    """Check `fit_anchors(sizes, start)` of exercise 4.2.
+
+    Args:
+        function: the reader's answer; takes (N, 2) and (A, 2), width and height in pixels, returns (A, 2).
+    """
+    endless = (
+        "it had not ended after very many rounds. End it when the moved anchors equal those before; NaN, the median of "
+        "no boxes, never equals NaN."
+    )
+    why_nan = "The median of no boxes is NaN: an anchor that no box is nearest to stays as it is."
+    for words, sizes, start in _anchor_cases():
+        start = np.array(start, float)
+        given = f"{words} and {len(start)} anchors"
+        result = _call(_bounded(function, endless), sizes.copy(), start.copy(), given=given)
+        found = _numbers(result)
+        if found is None:
+            raise _Hint(f"for {given} expected an array of numbers; you return a {type(result).__name__}.")
+        if found.shape != start.shape:
+            is_labels = found.shape == (len(sizes),)
+            why = " That is one number a box; return the anchors." if is_labels else ""
+            raise _Hint(f"for {given} you return the shape {found.shape}; expected {start.shape}.{why}")
+        if not np.isfinite(found).all():
+            raise _Hint(f"for {given} you return {_show(found)}. {why_nan}")
+        expected = _fitted(sizes, start)
+        if np.allclose(found, expected, rtol=1e-4):
+            continue
+        best = {"yours": found, "expected": expected}
+        scores = {name: float(anchor_iou(sizes, anchors).max(1).mean()) for name, anchors in best.items()}
+        like = {
+            "That is one round: go on until nothing moves. If you compare with the anchors before, keep a copy of "
+            "them.": _fitted(sizes, start, rounds=1),
+            "These are the anchors that it started from.": start,
+            "Take the anchor of best shape IoU, not the one that is nearest in pixels.": _fitted(
+                sizes, start, nearness="euclid"
+            ),
+            "Take the median of an anchor's boxes, not the mean.": _fitted(sizes, start, middle=np.mean),
+            "Take the median of an anchor's boxes alone, not of all boxes.": np.tile(
+                np.median(sizes, axis=0), (len(start), 1)
+            ),
+            "Take the median of an anchor's boxes alone, not the mean of all boxes.": np.tile(
+                sizes.mean(axis=0), (len(start), 1)
+            ),
+            "Width and height are exchanged: the width comes first.": expected[:, ::-1],
+            "Width and height of the anchors are exchanged where you compare.": _fitted(
+                sizes, start, nearness="swapped"
+            ),
+            "Take the highest IoU (argmax), not the lowest.": _fitted(sizes, start, nearness="worst"),
+            "An anchor that no box is nearest to stays as it is; yours became 0.": _fitted(sizes, start, empty="zero"),
+            "Take the best shape IoU and the median, not the distance in pixels and the mean.": _fitted(
+                sizes, start, nearness="euclid", middle=np.mean
+            ),
+        }
+        why = _first_like(found, like)
+        if not why and np.allclose(np.sort(found, axis=0), np.sort(expected, axis=0), rtol=1e-4):
+            why = " They are right, but in another order: keep that of the start."
+        if not why and np.allclose(found, expected, atol=1):
+            why = " Do not round them."
+        raise _Hint(
+            f"for {given} you return {_show(found)}, with a mean best IoU of {scores['yours']:.3f}; expected "
+            f"{_show(expected)}, with {scores['expected']:.3f}.{why}"
+        )
+
+
+# How each cause of exercise 4.3 shows, and the columns that tell it from the others.
+_CAUSES = {
+    "healthy": ("val_loss and val_AP50", "val_loss falls with loss, and val_AP50 rises to the end"),
+    "learning rate too high": ("loss", "loss jumps to a huge number or to nan, instead of falling"),
+    "learning rate too low": (
+        "wh and class",
+        "wh and class fall slowly, a little from row to row, and end not far below where they began",
+    ),
+    "overfitting": ("loss and val_loss", "loss falls far below val_loss, which soon stops falling and turns"),
+    "classes in another order": (
+        "class and val_class",
+        "class falls in the training photographs, while val_class rises: the boxes are found, their names are not",
+    ),
+    "body left frozen": (
+        "wh, class and confidence",
+        "wh is low from the first row on, as the output convolutions learn at once; class and confidence stand still",
+    ),
+}
+
+
+def training_logs() -> dict[str, dict[str, list[float]]]:
+    """The recorded logs of exercise 4.3, without their causes.
+
+    Returns:
+        {'A': {'loss': [one number an epoch], …}, …}; nan and inf are numbers again.
+    """
+    return {
+        letter: {name: [float(value) for value in values] for name, values in log["columns"].items()}
+        for letter, log in _training_record()["logs"].items()
+    }
+
+
+def _training_record() -> dict:
+    return json.loads((DATA / "recorded" / "training_logs.json").read_text(encoding="utf-8"))
+
+
+@_exercise
+def check_causes(answer: dict[str, str]) -> None:
+    """Check the causes of exercise 4.3.
+
+    Args:
+        answer: letter of a log -> one of the six causes; '' where there is no answer yet.
+    """
+    causes = {letter: log["cause"] for letter, log in _training_record()["logs"].items()}
+    if not isinstance(answer, dict):
+        raise _Hint(f"expected a dictionary from a log's letter to a cause; yours is a {type(answer).__name__}.")
+    unknown = [letter for letter in answer if letter not in causes]
+    if unknown:
+        raise _Hint(f"there is no log {unknown[0]!r}; the logs are {', '.join(causes)}.")
+    without = [letter for letter in causes if answer.get(letter) in (None, "")]
+    for letter, cause in causes.items():
+        if letter in without:
+            continue
+        named = answer[letter]
+        named = " ".join(named.lower().split()) if isinstance(named, str) else None
+        if named not in _CAUSES:
+            raise _Hint(f"log {letter}: {answer[letter]!r} is not in the list of causes: {', '.join(_CAUSES)}.")
+        if named != cause:
+            columns, shows = _CAUSES[named]
+            own = _CAUSES[cause][0]
+            look = f"Look at {own}" + ("" if own == columns else f" in log {letter}, beside {columns}")
+            raise _Hint(f"log {letter} is not {named!r}: there {shows}. {look}.")
+    if without:
+        raise _NotDone(f"no cause yet for {', '.join(without)}")
+
+
+def _kept(scores: np.ndarray, right: np.ndarray, threshold: float) -> tuple[int, int]:
+    """How many detections have at least this score, and how many of them are right."""
+    kept = scores >= threshold
+    return int(kept.sum()), int(right[kept].sum())
+
+
+@_exercise
+def check_threshold(function: Callable) -> None:
+    """Check `threshold_for(scores, right, wanted)` of exercise 4.4 against a loop over all scores.
+
+    Args:
+        function: the reader's answer; takes (N,) scores, (N,) bool and a precision, returns a score threshold.
+    """
+    cases = [
+        ("five detections, highest score first", [0.9, 0.8, 0.7, 0.6, 0.5], [1, 1, 1, 0, 0], 0.9),
+        ("a precision that is reached exactly", [0.9, 0.8, 0.6, 0.6, 0.5], [1, 1, 1, 0, 0], 0.75),
+        ("a precision that falls and rises again", [0.9, 0.8, 0.7, 0.6, 0.5, 0.4], [1, 0, 1, 1, 1, 0], 0.7),
+        ("scores in any order", [0.3, 0.9, 0.5, 0.7, 0.6, 0.2], [0, 1, 1, 1, 0, 0], 0.7),
+        ("several detections with the same score", [0.9, 0.8, 0.6, 0.6, 0.6, 0.4], [1, 1, 1, 0, 0, 0], 0.75),
+        ("detections all of which are right", [0.9, 0.6, 0.3], [1, 1, 1], 0.9),
+        ("a wrong detection with the highest score", [0.95, 0.9, 0.8, 0.7], [0, 1, 1, 1], 0.75),
+    ]
+    for words, scores, right, wanted in cases:
+        scores, right = np.array(scores), np.array(right, bool)
+        given = f"{words}, scores {_show(scores)}, right {_show(right.astype(int))}, wanted {wanted},"
+        found = _one_number(_call(function, scores.copy(), right.copy(), wanted, given=given), given)
+        count, hits = _kept(scores, right, found)
+        good = {t: _kept(scores, right, t) for t in scores}
+        good = {t: n for t, n in good.items() if n[1] / n[0] >= wanted}
+        most = max(n[1] for n in good.values())
+        best = max(t for t, n in good.items() if n[1] == most)
+        if count and hits / count >= wanted and hits == most:
+            continue
+        strictly = scores > found
+        cut_off = strictly.any() and right[strictly].sum() == most and right[strictly].mean() >= wanted
+        if found == 0 and count == len(scores) or not 0 <= found <= 1:
+            raise _Hint(f"for {given} you return {found:g}; expected a score, such as {best:g}.")
+        if cut_off and (scores == found).sum() < 2:
+            why = "A detection whose score equals the threshold is kept: score >= threshold."
+            raise _Hint(f"for {given} the threshold {found:g} is just too low. {why}")
+        if not count:
+            raise _Hint(f"for {given} the threshold {found:g} keeps nothing; {best:g} is good.")
+        if hits / count < wanted:
+            same = (scores == found).sum() > 1
+            why = " Equal scores pass together." if same else ""
+            raise _Hint(
+                f"for {given} the threshold {found:g} keeps {count}, of which {hits} are right: a precision of "
+                f"{hits / count:.2f}.{why}"
+            )
+        above = [t for t in good if good[t][1] / good[t][0] > wanted]
+        if above and found == min(above) and best not in above:
+            raise _Hint(f"for {given} you return {found:g}; {best:g} has a precision of {wanted} too: >= is enough.")
+        dip = any(best < t < found and t not in good for t in scores)
+        why = " Do not stop where the precision first falls below: it may rise again." if dip else ""
+        raise _Hint(
+            f"for {given} the threshold {found:g} finds {hits} true boxes; {best:g} finds {most} and is precise enough."
+            f"{why}"
+        )
+
+    given = "detections of which none is right"
+    try:
+        result = _call(function, np.array([0.9, 0.6]), np.array([False, False]), 0.5, given=given)
+    except _NotDone:
+        raise _Hint(f"for {given} you return None; expected np.inf, which no score reaches.") from None
+    if _kept(np.array([0.9, 0.6]), np.zeros(2), _one_number(result, given))[0]:
+        raise _Hint(f"for {given} no threshold is precise enough; expected np.inf, which no score reaches.")

@@ -1,4 +1,4 @@
-"""Download: the public blood-cell photographs (BCCD), fetched once, checked and kept."""
+"""Download: the public blood-cell photographs (BCCD) and darknet's official weights, fetched once, checked and kept."""
 
 import hashlib
 import http.client
@@ -11,6 +11,9 @@ from pathlib import Path, PurePosixPath
 # 364 photographs 640x480 with Pascal VOC annotations, MIT licence: https://github.com/Shenggan/BCCD_Dataset
 BCCD_URL = "https://github.com/Shenggan/BCCD_Dataset/archive/d272fb14.zip"
 BCCD_DIGEST = "debd2d76b13c300a3999f96a08cbe9ada5f231c3f882f9877a65a01a695872d1"
+# YOLOv3-tiny as its author trained it on COCO's 80 classes, in the public domain: https://pjreddie.com/darknet/yolo
+TINY_WEIGHTS_URL = "https://data.pjreddie.com/files/yolov3-tiny.weights"
+TINY_WEIGHTS_SHA256 = "dccea06f59b781ec1234ddf8d1e94b9519a97f4245748a7d4db75d5b7080a42c"
 PARTS = ("Annotations", "ImageSets", "JPEGImages")
 CACHE = Path.home() / ".cache" / "yolo_helpers"
 MOST_BYTES = 200_000_000  # an archive, packed or unpacked, that is larger is not the one that was asked for
@@ -56,6 +59,35 @@ def fetch_bccd(folder: str | Path = CACHE, url: str = BCCD_URL, digest: str = BC
     return kept
 
 
+def fetch_file(folder: str | Path = CACHE, url: str = TINY_WEIGHTS_URL, sha256: str = TINY_WEIGHTS_SHA256) -> Path:
+    """A file, fetched if it is not there yet; darknet's official weights of YOLOv3-tiny when nothing else is said.
+
+    Args:
+        folder: where it is kept, under the last part of its address, or a folder that holds it already.
+        url: where it lies.
+        sha256: its SHA-256, in hexadecimal digits.
+
+    Returns:
+        The path of the file.
+
+    Raises:
+        DownloadError: if it cannot be fetched, or is not what it should be. Nothing is left behind then.
+    """
+    kept = Path(folder) / url.rsplit("/", 1)[-1]
+    if kept.is_file():
+        if hashlib.sha256(kept.read_bytes()).hexdigest() != sha256:
+            raise DownloadError(f"{kept} is not the file as published: delete or rename it, then run this again.")
+        return kept
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=kept.parent, prefix="fetching-") as beside:
+        fetched = Path(beside) / kept.name
+        _fetch(url, fetched)
+        if hashlib.sha256(fetched.read_bytes()).hexdigest() != sha256:
+            raise DownloadError(f"{url} did not give the file that was expected (SHA-256 differs).")
+        fetched.replace(kept)
+    return kept
+
+
 def folder_digest(folder: Path) -> str:
     """SHA-256 over the names and contents of all files in `Annotations`, `ImageSets` and `JPEGImages` of a folder."""
     total = hashlib.sha256()
@@ -82,8 +114,8 @@ def _fetch(url: str, path: Path) -> None:
     except (OSError, http.client.HTTPException) as error:  # URLError is an OSError
         reason = getattr(error, "reason", None) or error
         raise DownloadError(
-            f"{url} could not be fetched ({reason}): without a network, go on with the drawn smears, or put the "
-            "data set into a folder and give its path."
+            f"{url} could not be fetched ({reason}): without a network, go on with what the course brings, or put "
+            "it into a folder and give its path."
         ) from error
     if total and done < total:
         raise DownloadError(f"{url} was cut off after {done} of {total} bytes: run this again.")

@@ -8,13 +8,15 @@ For every slot (one anchor at one cell), with `object` = 1 where a true box was 
     class       object * BCE(one-hot class, raw_class)
 
 BCE is the cross-entropy of a sigmoid. `spared` is 0 where the predicted box overlaps some true box of the same head
-by `ignore_thresh` or more: such a slot is neither right nor wrong. Source: keras-yolo3 (commit e6598d1), whose batch
+by `ignore_thresh` or more: such a slot is neither right nor wrong. (Darknet looks at the true boxes of all heads:
+`ignore_across_heads`.) Source: keras-yolo3 (commit e6598d1), whose batch
 loss is the mean of the numbers here; the formula's origin is darknet's `yolo_layer.c` and arXiv:1804.02767.
 
 An image has thousands of slots and few objects, and three of the four terms belong to objects alone. So the slots with
 an object are gathered first, and only the confidence is computed for all.
 """
 
+import math
 from collections.abc import Sequence
 
 import keras
@@ -48,6 +50,7 @@ def yolo_loss(
     num_classes: int,
     ignore_thresh: float = 0.5,
     anchor_mask: list[list[int]] | None = None,
+    ignore_across_heads: bool = False,
 ):
     """The loss of each image, the sum of the four terms over all heads and slots.
 
@@ -58,12 +61,15 @@ def yolo_loss(
         num_classes: C.
         ignore_thresh: IoU from which an empty slot's confidence is not punished, 0 to 1.
         anchor_mask: the anchors of each head, coarsest first; darknet's when None.
+        ignore_across_heads: compare a slot with the true boxes of all heads, as darknet does, not with those of its
+            own head alone, as keras-yolo3 does.
 
     Returns:
         (B, 1). Its mean over the batch is what keras-yolo3 returns. NaN for an image with more objects in a head than
         `objects_gathered` allows, which `preprocess_true_boxes` refuses.
     """
-    return ops.expand_dims(sum(yolo_loss_terms(args, anchors, num_classes, ignore_thresh, anchor_mask).values()), -1)
+    terms = yolo_loss_terms(args, anchors, num_classes, ignore_thresh, anchor_mask, ignore_across_heads)
+    return ops.expand_dims(sum(terms.values()), -1)
 
 
 def yolo_loss_terms(
@@ -72,6 +78,7 @@ def yolo_loss_terms(
     num_classes: int,
     ignore_thresh: float = 0.5,
     anchor_mask: list[list[int]] | None = None,
+    ignore_across_heads: bool = False,
 ) -> dict:
     """The four terms of `yolo_loss`, which has the same arguments.
 
@@ -88,14 +95,36 @@ def yolo_loss_terms(
         raise ValueError(f"Expected {heads} outputs and {heads} targets in args, found {len(args)} tensors.")
     outputs, y_true = [[ops.convert_to_tensor(x) for x in part] for part in (args[:heads], args[heads:])]
     input_shape = [STRIDES[0] * side for side in ops.shape(outputs[0])[1:3]]
+    objects = [_gather_objects(target) for target in y_true]
+    boxes = [weight[..., None] * true[..., :4] for weight, _, true in objects]
+    if ignore_across_heads:
+        weights, together = ops.concatenate([weight for weight, _, _ in objects], 1), ops.concatenate(boxes, 1)
+        _, order = ops.top_k(weights, weights.shape[1])  # padding to the end
+        boxes = [ops.take_along_axis(together, order[..., None], axis=1)] * heads
     of_head = [
-        _head_terms(output, target, anchors[mask], num_classes, input_shape, ignore_thresh)
-        for output, target, mask in zip(outputs, y_true, anchor_mask, strict=True)
+        _head_terms(output, target, *found, true_boxes, anchors[mask], num_classes, input_shape, ignore_thresh)
+        for output, target, found, true_boxes, mask in zip(outputs, y_true, objects, boxes, anchor_mask, strict=True)
     ]
     return {name: sum(terms[name] for terms in of_head) for name in of_head[0]}
 
 
-def _head_terms(output, y_true, anchors, num_classes, input_shape, ignore_thresh):
+def _gather_objects(y_true):
+    """The slots with an object, a fixed number G an image: weight (B, G), 1 or for padding at the end 0; slot (B, G);
+    and their targets (B, G, 5 + C)."""
+    batch, slots = ops.shape(y_true)[0], math.prod(y_true.shape[1:4])
+    y_true = ops.reshape(ops.stop_gradient(y_true), (batch, slots, y_true.shape[-1]))
+    weight, slot = ops.top_k(y_true[..., 4], objects_gathered(slots))
+    return weight, slot, _take(y_true, slot)
+
+
+def _take(values, slot):
+    """(B, slots, …) and (B, G) -> (B, G, …)."""
+    batch, slots = ops.shape(values)[0], values.shape[1]
+    row = slot + slots * ops.arange(batch, dtype=slot.dtype)[:, None]
+    return ops.take(ops.reshape(values, (batch * slots, *values.shape[2:])), row, axis=0)
+
+
+def _head_terms(output, y_true, weight, slot, true, true_boxes, anchors, num_classes, input_shape, ignore_thresh):
     batch, rows, columns = ops.shape(output)[:3]
     slots = rows * columns * len(anchors)
     # The boxes that the head predicts say which slots are spared, and learn nothing from it.
@@ -103,15 +132,10 @@ def _head_terms(output, y_true, anchors, num_classes, input_shape, ignore_thresh
     pred_boxes = ops.reshape(ops.concatenate([pred_xy, pred_wh], -1), (batch, slots, 4))
     grid = ops.reshape(ops.broadcast_to(grid, (rows, columns, len(anchors), 2)), (slots, 2))
     anchors = ops.convert_to_tensor(np.tile(anchors / input_shape[::-1], (rows * columns, 1)), grid.dtype)  # (slots, 2)
-    y_true = ops.reshape(ops.stop_gradient(y_true), (batch * slots, 5 + num_classes))
-    has_object = ops.reshape(y_true[:, 4], (batch, slots))
+    has_object = ops.reshape(ops.stop_gradient(y_true)[..., 4], (batch, slots))
 
-    raw = ops.reshape(output, (batch * slots, 5 + num_classes))
-    raw_confidence = ops.reshape(raw[:, 4], (batch, slots))
-    weight, slot = ops.top_k(has_object, objects_gathered(slots))  # (B, G) both; weight is 0 after the last object
-    row = slot + slots * ops.arange(batch, dtype=slot.dtype)[:, None]
-    raw, true = ops.take(raw, row, axis=0), ops.take(y_true, row, axis=0)  # (B, G, 5 + C)
-
+    all_raw = ops.reshape(output, (batch, slots, 5 + num_classes))
+    raw = _take(all_raw, slot)  # (B, G, 5 + C), as `true`
     true_xy = true[..., 0:2] * ops.cast([columns, rows], true.dtype) - ops.take(grid, slot, axis=0)
     true_wh = ops.where(weight[..., None] > 0, true[..., 2:4], 1.0)  # an empty slot has no size to take the log of
     true_wh = ops.log(true_wh / ops.take(anchors, slot, axis=0))
@@ -120,12 +144,12 @@ def _head_terms(output, y_true, anchors, num_classes, input_shape, ignore_thresh
     wh = ops.sum(scale * ops.sum(0.5 * ops.square(true_wh - raw[..., 2:4]), -1), -1)
     of_class = ops.sum(weight * ops.sum(_bce(true[..., 5:], raw[..., 5:]), -1), -1)
 
-    overlap = best_iou(pred_boxes, weight[..., None] * true[..., 0:4])
-    spared = ops.cast(overlap < ignore_thresh, raw.dtype)
-    confidence = ops.sum((has_object + (1 - has_object) * spared) * _bce(has_object, raw_confidence), -1)
+    spared = ops.cast(best_iou(pred_boxes, true_boxes) < ignore_thresh, raw.dtype)
+    confidence = (has_object + (1 - has_object) * spared) * _bce(has_object, all_raw[..., 4])
     # An image with more objects than were gathered has no loss, rather than the loss of a part of it.
     left_out = ops.sum(ops.cast(has_object > 0, "int32"), -1) > weight.shape[-1]
-    return dict(zip(TERMS, (xy, wh, ops.where(left_out, np.nan, confidence), of_class), strict=True))
+    confidence = ops.where(left_out, np.nan, ops.sum(confidence, -1))
+    return dict(zip(TERMS, (xy, wh, confidence, of_class), strict=True))
 
 
 def _bce(target, raw):
@@ -185,16 +209,17 @@ class YoloLoss(keras.layers.Layer):
     `wh`, `confidence` and `class`; not on JAX.
 
     Args:
-        anchors, num_classes, ignore_thresh, anchor_mask: as in `yolo_loss`.
+        anchors, num_classes, ignore_thresh, anchor_mask, ignore_across_heads: as in `yolo_loss`.
     """
 
-    def __init__(self, anchors, num_classes, ignore_thresh=0.5, anchor_mask=None, **kwargs):
+    def __init__(self, anchors, num_classes, ignore_thresh=0.5, anchor_mask=None, ignore_across_heads=False, **kwargs):
         super().__init__(**{"name": "yolo_loss", "dtype": "float32", **kwargs})
         self.settings = {
             "anchors": np.asarray(anchors, np.float32).reshape(-1, 2).tolist(),
             "num_classes": int(num_classes),
             "ignore_thresh": float(ignore_thresh),
             "anchor_mask": None if anchor_mask is None else np.asarray(anchor_mask).tolist(),
+            "ignore_across_heads": bool(ignore_across_heads),
         }
         # On JAX Keras cannot update a layer's metrics in training (keras issue 21639), so nothing is logged there.
         self.means = [keras.metrics.Mean(name) for name in TERMS if keras.backend.backend() != "jax"]

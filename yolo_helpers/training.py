@@ -21,6 +21,7 @@ import numpy as np
 from yolo_helpers.anchors import default_anchor_mask, default_anchors, get_anchors, grid_shapes, kmeans_anchors
 from yolo_helpers.annotations import FORMATS, Annotation, AnnotationError, get_classes, image_size, read_annotations
 from yolo_helpers.boxes import letterbox
+from yolo_helpers.darknet import load_weights
 from yolo_helpers.dataset import YoloDataset
 from yolo_helpers.detection import BEST, SETTINGS, detect, write_json, write_text
 from yolo_helpers.evaluation import AveragePrecision, evaluate
@@ -125,6 +126,7 @@ def train(
     evaluate_every: int = 5,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     resume: bool = False,
+    ignore_across_heads: bool = True,
     verbose: int | str = "auto",
 ) -> dict[str, list]:
     """Trains a body in stages through the identity loss, and writes a checkpoint after every epoch.
@@ -144,6 +146,8 @@ def train(
         callbacks: further ones for `fit`. Numbers that they keep, such as the patience used up, are in the checkpoint.
             One that stops the training, such as `EarlyStopping`, ends it, stages to come included.
         resume: go on from the checkpoint in `folder`, if there is one.
+        ignore_across_heads: see `yolo_loss`. As darknet has it when True, which was the better way on real photographs
+            (benchmarks/README.md).
         verbose: as in `fit`; when not 0, what a stage trains and the time left are printed too.
 
     Returns:
@@ -157,9 +161,9 @@ def train(
     if validation_data is not None and validation_data.augment:
         raise ValueError("The validation photographs must stay as they are: make that data set with augment=False.")
     _refuse_used(folder, resume)
-    loss_layer = YoloLoss(data.anchors, data.num_classes, anchor_mask=data.anchor_mask)
-    settings = {"anchor_mask": data.anchor_mask, "loss_layer": loss_layer}
-    model = create_model(body, data.input_shape, data.anchors, data.num_classes, **settings)
+    settings = {"anchor_mask": data.anchor_mask}
+    layer = YoloLoss(data.anchors, data.num_classes, ignore_across_heads=ignore_across_heads, **settings)
+    model = create_model(body, data.input_shape, data.anchors, data.num_classes, **settings, loss_layer=layer)
     checkpoint = Checkpoint(folder, body, callbacks)
     watch = [*callbacks, checkpoint]
     if validation_data is not None:
@@ -357,7 +361,12 @@ def _arguments() -> argparse.ArgumentParser:
     parser.add_argument(
         "--anchors", type=Path, help="anchors file; without it, YOLOv3's, fitted to the boxes by k-means"
     )
-    parser.add_argument("--weights", type=Path, help="body weights to start from (.weights.h5)")
+    parser.add_argument(
+        "--weights",
+        type=Path,
+        help="weights to start from, of the same body and as many classes: .weights.h5, or darknet's .weights, which "
+        "may also hold the first layers alone",
+    )
     parser.add_argument("--frozen-epochs", type=int, default=0, help="first stage: output convolutions only, at 1e-3")
     parser.add_argument("--epochs", type=int, default=60, help="second stage: everything (default: %(default)s)")
     parser.add_argument(
@@ -414,7 +423,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         anchors = kmeans_anchors(box_sizes(photographs, input_shape), default_anchors(heads))
 
     body = BODIES[options.body](keras.Input((*input_shape, 3)), 3, len(class_names))
-    if options.weights:
+    if options.weights and options.weights.suffix == ".weights":
+        load_weights(body, options.weights)
+    elif options.weights:
         body.load_weights(options.weights)
     print(f"{len(photographs)} photographs to learn from, {len(validation)} for validation, {len(test)} for the test")
     print(f"classes: {', '.join(class_names)}; anchors: {anchors.round().astype(int).tolist()}")

@@ -1,0 +1,134 @@
+"""Real blood cells: what the start, the augmentation and the ignore mask are worth, one training each, side by side.
+
+    YOLO_BCCD=FOLDER python benchmarks/bccd.py [--epochs 60] [--only NAME …] [--record]
+
+FOLDER holds BCCD, or it is fetched there. Each training has the same photographs, network, anchors, number of steps and
+seed. Average precision is that on the 72 test photographs, with the weights that were best on the 87 for validation.
+`--record` adds the runs to data/recorded/bccd_cpu.json.
+"""
+
+import argparse
+import datetime
+import json
+import os
+import platform
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import keras
+import numpy as np
+
+from yolo_helpers.anchors import default_anchors, kmeans_anchors
+from yolo_helpers.annotations import read_annotations
+from yolo_helpers.darknet import load_weights
+from yolo_helpers.dataset import YoloDataset
+from yolo_helpers.detection import BEST, write_json
+from yolo_helpers.download import fetch_bccd
+from yolo_helpers.evaluation import evaluate
+from yolo_helpers.model import inference_model, micro_yolo_body
+from yolo_helpers.training import Stage, box_sizes, train
+
+INPUT_SHAPE, RATE, SEED = (192, 256), 5e-3, 0
+ROOT = Path(__file__).resolve().parents[1]
+RECORD = ROOT / "data" / "recorded" / "bccd_cpu.json"
+RUNS = {
+    "from the smear network": {},
+    "not augmented": {"augment": False},
+    "from random weights": {"pretrained": False},
+    "ignore mask of the own head": {"across_heads": False},
+}
+
+
+class Unchanged(YoloDataset):
+    """Shuffled as for training, but every photograph is letterboxed and nothing else."""
+
+    def sample(self, i):
+        self.augment = False
+        try:
+            return super().sample(i)
+        finally:
+            self.augment = True
+
+
+def run(parts: dict, class_names: list, epochs: int, augment=True, pretrained=True, across_heads=True) -> dict:
+    """One training, judged on the test photographs.
+
+    Args:
+        parts: the annotations of 'train', 'val' and 'test'.
+        class_names: in order.
+        epochs: how many.
+        augment, pretrained, across_heads: what the runs differ in.
+
+    Returns:
+        minutes of `fit` with all that happens within it, test_AP50 of each class, and the history, a row an epoch.
+    """
+    anchors = kmeans_anchors(box_sizes(parts["train"], INPUT_SHAPE), default_anchors(3))
+    keras.utils.set_random_seed(SEED)
+    body = micro_yolo_body(keras.Input((*INPUT_SHAPE, 3)), 3, len(class_names))
+    if pretrained:
+        load_weights(body, ROOT / "data" / "smears.weights")
+    settings = INPUT_SHAPE, anchors, len(class_names)
+    data = (YoloDataset if augment else Unchanged)(parts["train"], *settings, augment=True, seed=SEED)
+    validation = YoloDataset(parts["val"], *settings)
+    with tempfile.TemporaryDirectory() as folder:
+        begun = time.monotonic()
+        options = {"ignore_across_heads": across_heads, "verbose": 2}
+        history = train(body, data, [Stage(epochs, RATE)], folder, validation, class_names, **options)
+        seconds = time.monotonic() - begun
+        body.load_weights(Path(folder) / BEST)
+    scores = evaluate(inference_model(body, INPUT_SHAPE), parts["test"], anchors, class_names)
+    rows = [{k: round(v, 4) for k, v in zip(history, row) if v is not None} for row in zip(*history.values())]
+    return {
+        "minutes": round(seconds / 60, 1),
+        "epochs": epochs,
+        "test_AP50": {name: round(value, 3) for name, value in scores["AP50"].items()},
+        "history": rows,
+    }
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--epochs", type=int, default=60)
+    parser.add_argument("--only", nargs="+", choices=RUNS, default=list(RUNS))
+    parser.add_argument("--record", action="store_true")
+    options = parser.parse_args()
+    if "YOLO_BCCD" not in os.environ:
+        sys.exit(
+            "The blood cells are not a part of the course: YOLO_BCCD=FOLDER says where they are, or are fetched to."
+        )
+    bccd = fetch_bccd(os.environ["YOLO_BCCD"])
+    parts, class_names = {}, None
+    for part in ("train", "val", "test"):
+        split = bccd / "ImageSets" / "Main" / f"{part}.txt"
+        parts[part], class_names = read_annotations(
+            bccd / "Annotations", class_names=class_names, split=split, zero_area="skip"
+        )
+    record = {
+        "date": datetime.datetime.now(tz=datetime.UTC).date().isoformat(),
+        "hardware": f"{platform.machine()}, {os.cpu_count()} cores, no GPU, other programs running beside it",
+        "versions": {
+            "python": platform.python_version(),
+            "keras": keras.__version__,
+            "numpy": np.__version__,
+            keras.backend.backend(): __import__(keras.backend.backend()).__version__,
+        },
+        "data": "Shenggan/BCCD_Dataset at commit d272fb14: its own train (205), val (87) and test (72) photographs",
+        "command": f"YOLO_BCCD=FOLDER python benchmarks/bccd.py --epochs {options.epochs}",
+        "runs": json.loads(RECORD.read_text(encoding="utf-8")).get("runs", {}) if options.record else {},
+    }
+    for name in options.only:
+        print(f"== {name}", flush=True)
+        record["runs"][name] = run(parts, class_names, options.epochs, **RUNS[name])
+        if options.record:
+            write_json(RECORD, record)
+    print(f"\n| {options.epochs} epochs | minutes | {' | '.join(class_names)} | mean |")
+    print("| --- | --- |" + " --- |" * (len(class_names) + 1))
+    for name in options.only:
+        result = record["runs"][name]
+        print(f"| {name} | {result['minutes']} | {' | '.join(str(v) for v in result['test_AP50'].values())} |")

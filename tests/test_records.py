@@ -1,0 +1,35 @@
+"""What lies in data/ ready made: the smear network, and the record that lesson 04b shows, computed again."""
+
+import json
+
+import pytest
+
+from tools.make_weights import INPUT_SHAPE, cfg_text
+from tools.record_darknet import GROCERY, RECORD, compare
+from yolo_helpers.anchors import DATA
+from yolo_helpers.annotations import get_classes, read_annotations
+from yolo_helpers.darknet import build_body, load_weights, read_cfg
+from yolo_helpers.evaluation import evaluate
+from yolo_helpers.model import inference_model
+from yolo_helpers.smear import write_smears
+
+
+def test_the_smear_network_finds_the_cells_of_smears_it_has_not_seen(tmp_path):
+    cfg, body = read_cfg(DATA / "smears.cfg"), build_body(DATA / "smears.cfg")
+    assert load_weights(body, DATA / "smears.weights")[0] == 22  # all of its convolutions
+    unseen, class_names = read_annotations(write_smears(tmp_path, 24, INPUT_SHAPE, seed=99))
+    assert class_names == get_classes(DATA / "smear_classes.txt") and cfg.input_shape == INPUT_SHAPE
+    scores = evaluate(inference_model(body, INPUT_SHAPE), unseen, cfg.anchors, class_names)["AP50"]
+    assert scores["mean"] > 0.97 and min(scores.values()) > 0.95
+
+
+def test_its_cfg_is_what_the_tool_writes():
+    assert (DATA / "smears.cfg").read_text(encoding="utf-8") == cfg_text(read_cfg(DATA / "smears.cfg").anchors)
+
+
+@pytest.mark.skipif(not GROCERY.exists(), reason=f"darknet's files and numbers are not here: {GROCERY}")
+def test_the_record_of_darknets_network_is_right():
+    recorded, again = json.loads(RECORD.read_text(encoding="utf-8")), compare()
+    assert recorded["source"] == again["source"] and recorded["detections"] == again["detections"]
+    assert 0 < recorded["heads"]["epsilon 1e-7"] < 1e-3 and 0 < again["heads"]["epsilon 1e-7"] < 1e-3
+    assert recorded["heads"]["epsilon 1e-3"] == pytest.approx(again["heads"]["epsilon 1e-3"], rel=1e-2)

@@ -222,6 +222,11 @@ def stored(folder):
     return {"history": []}
 
 
+def apart_from_callbacks(state):
+    """What the callbacks keep differs: it is they that kill, each at another point."""
+    return {name: value for name, value in state.items() if name != "callbacks"}
+
+
 def test_killed_at_many_points_it_loses_no_more_than_the_running_epoch_and_ends_the_same(
     start, smears, whole, tmp_path
 ):
@@ -238,9 +243,9 @@ def test_killed_at_many_points_it_loses_no_more_than_the_running_epoch_and_ends_
             assert any(same(folder / BEST, best) for best in bests), f"killed at {point}"
     assert start(folder, smears, None) == 0
     history = (tmp_path / HISTORY).read_text(encoding="utf-8")
-    assert history == (whole.parent / HISTORY).read_text(encoding="utf-8") and stored(folder) == full
+    assert history == (whole.parent / HISTORY).read_text(encoding="utf-8")
+    assert apart_from_callbacks(stored(folder)) == apart_from_callbacks(full)
     assert same(tmp_path / END, whole.parent / END) and same(folder / BEST, whole / BEST)
     assert same(folder / BEST, kept(whole, 4, BEST)) and not same(folder / BEST, kept(whole, 3, BEST))
-    # Nothing of all that was cut off lies about, but for what the last kill, in the place of the last removal, left.
-    left = {path.name for path in folder.iterdir()} - {path.name for path in whole.iterdir()}
-    assert left <= {"state-0004.weights.h5"}
+    # Nothing of all that was cut off lies about.
+    assert {path.name for path in folder.iterdir()} == {path.name for path in whole.iterdir()}

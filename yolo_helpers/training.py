@@ -233,6 +233,7 @@ class Checkpoint(keras.callbacks.Callback):
             state = json.loads((self.folder / STATE).read_text(encoding="utf-8"))
             self.rows, self.best, self.stopped = state["history"], state["best"], state["stopped"]
             self.stored, self.memories = self.folder / state["weights"], state["callbacks"]
+            self._remove_leftovers(self.stored)
 
     @property
     def epoch(self) -> int:
@@ -250,8 +251,8 @@ class Checkpoint(keras.callbacks.Callback):
         figures = dict.fromkeys(name for row in self.rows for name in row)
         return {figure: [row.get(figure) for row in self.rows] for figure in figures}
 
-    def on_epoch_begin(self, epoch, logs=None):
-        # Not before: when a training begins, Keras' callbacks forget what they kept.
+    def on_train_begin(self, logs=None):
+        # The others have begun before this one, and Keras' own forget then what they kept.
         for callback, memory in zip(self.callbacks, self.memories, strict=False):
             vars(callback).update(memory)
         self.memories = []
@@ -269,14 +270,19 @@ class Checkpoint(keras.callbacks.Callback):
         state = {"weights": weights.name, "best": self.best, "stopped": self.stopped}
         state |= {"callbacks": [_memory(callback) for callback in self.callbacks], "history": self.rows}
         write_json(self.folder / STATE, state)
-        for older in set(self.folder.glob("state-*.weights.h5")) - {weights}:
-            older.unlink()
+        self._remove_leftovers(weights)
         history = self.history()
         table = io.StringIO()
         csv.writer(table, lineterminator="\n").writerows(
             [["epoch", *history], *([n, *row] for n, row in enumerate(zip(*history.values(), strict=True), start=1))]
         )
         write_text(self.folder / HISTORY, table.getvalue())
+
+    def _remove_leftovers(self, weights: Path) -> None:
+        """Older states, and what was being written when a training was cut off."""
+        for pattern in ("state-*.weights.h5", "writing.weights.h5", "*.writing"):
+            for path in set(self.folder.glob(pattern)) - {weights}:
+                path.unlink()
 
 
 class Snapshots(keras.callbacks.Callback):

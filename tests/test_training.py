@@ -8,7 +8,9 @@ import pytest
 import tensorflow as tf
 from reference import ANCHORS
 
+from yolo_helpers.anchors import DATA
 from yolo_helpers.annotations import read_annotations
+from yolo_helpers.darknet import load_weights
 from yolo_helpers.dataset import YoloDataset
 from yolo_helpers.detection import load_detector
 from yolo_helpers.evaluation import evaluate
@@ -234,6 +236,21 @@ def test_from_the_command_line(eagerly, tmp_path, capsys):
     detector, anchors, class_names = load_detector(tmp_path / "out")
     again = evaluate(detector, read_annotations(path)[0], anchors, class_names)
     assert again["AP50"] == pytest.approx(scores["AP50"], abs=1e-3)
-    with pytest.raises(ValueError, match="holds a training already"):
-        main(arguments)
+    before = (tmp_path / "out" / "settings.json").read_bytes()
+    for changed, sentence in (([], "holds a training already"), (["--resume", "--body", "tiny"], "has another body")):
+        with pytest.raises(ValueError, match=sentence):
+            main([*arguments, *changed])
+        assert (tmp_path / "out" / "settings.json").read_bytes() == before
     main([*arguments, "--resume"])
+
+
+def test_the_command_line_starts_from_darknets_weights(eagerly, smears, tmp_path, monkeypatch, capsys):
+    started = []
+    monkeypatch.setattr("yolo_helpers.training.train", lambda body, *_, **__: started.append(body))
+    monkeypatch.setattr(keras.Model, "load_weights", lambda *_: None)  # no training, so no best weights
+    path = str(smears[0].image_path.parent / "annotations.txt")
+    main(["--train", path, "--folder", str(tmp_path), "--weights", str(DATA / "smears.weights")])
+    expected = micro_yolo_body(keras.Input((None, None, 3)), 3, 3)
+    assert not equal_weights(started[0], expected)
+    load_weights(expected, DATA / "smears.weights")
+    assert equal_weights(started[0], expected)

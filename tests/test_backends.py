@@ -23,7 +23,7 @@ from yolo_helpers.detection import detect, yolo_eval
 from yolo_helpers.loss import TRUE_BOXES_AT_ONCE, YoloLoss, identity_loss, yolo_loss
 from yolo_helpers.model import micro_yolo_body
 from yolo_helpers.smear import CLASS_NAMES, write_smears
-from yolo_helpers.training import BEST, STATE, Stage, train
+from yolo_helpers.training import BEST, HISTORY, STATE, Stage, train
 
 BACKEND = keras.backend.backend()
 # By the imports above. Later Keras itself imports it, where it is installed, to seed and to save.
@@ -163,7 +163,8 @@ def test_training_lowers_the_loss_and_leaves_a_checkpoint(whole):
     assert history["loss"][-1] < 0.85 * history["loss"][0]
     assert len(history["val_loss"]) == 3 and np.isfinite(history["val_AP50"][-1])
     state = json.loads((folder / STATE).read_text(encoding="utf-8"))
-    assert sorted(path.name for path in folder.iterdir()) == sorted([BEST, state["weights"], STATE])
+    left = [BEST, state["weights"], STATE, HISTORY, "found-0003.png"]
+    assert sorted(path.name for path in folder.iterdir()) == sorted(left)
     assert [row["loss"] for row in state["history"]] == history["loss"]
 
 

@@ -99,9 +99,8 @@ if __name__ == "__main__":
     parser.add_argument("--record", action="store_true")
     options = parser.parse_args()
     if "YOLO_BCCD" not in os.environ:
-        sys.exit(
-            "The blood cells are not a part of the course: YOLO_BCCD=FOLDER says where they are, or are fetched to."
-        )
+        print("The blood cells are not a part of the course: YOLO_BCCD=FOLDER says where they are, or are fetched to.")
+        sys.exit()
     bccd = fetch_bccd(os.environ["YOLO_BCCD"])
     parts, class_names = {}, None
     for part in ("train", "val", "test"):

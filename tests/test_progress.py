@@ -103,10 +103,14 @@ class Figures(keras.callbacks.Callback):
 
 
 def test_a_callback_that_stops_the_training_ends_it_and_remembers_over_an_interruption(smears, tmp_path):
+    weights = []
+
     def run(folder, stages, resume=False):
         patience = keras.callbacks.EarlyStopping("figure", patience=3, mode="min")
         callbacks = [Figures(), patience]
-        history = train(new_body(), batches(smears), stages, folder, callbacks=callbacks, resume=resume, verbose=0)
+        body = new_body()
+        history = train(body, batches(smears), stages, folder, callbacks=callbacks, resume=resume, verbose=0)
+        weights.append(np.concatenate([weight.ravel() for weight in body.get_weights()]))
         return len(history["loss"])
 
     long = [Stage(8, 1e-3), Stage(2, 1e-3)]
@@ -128,3 +132,4 @@ def test_a_callback_that_stops_the_training_ends_it_and_remembers_over_an_interr
         )
     assert run(tmp_path / "cut", long, resume=True) == 6
     assert run(tmp_path / "cut", long, resume=True) == 6  # and a training that was stopped stays so
+    assert len(weights) == 3 and np.array_equal(weights[0], weights[1]) and np.array_equal(weights[1], weights[2])

@@ -178,7 +178,7 @@ def train(
     end = 0
     for number, stage in enumerate(stages, start=1):
         start, end = end, end + stage.epochs
-        if checkpoint.epoch > end or checkpoint.stopped:
+        if checkpoint.epoch > end:
             continue
         freeze(body, stage.frozen)
         schedule = keras.optimizers.schedules.CosineDecay(stage.learning_rate, stage.epochs * len(data), alpha=0.01)
@@ -186,7 +186,7 @@ def train(
         # Before the first step, so that a checkpoint can be loaded and TensorFlow need not trace the step twice.
         model.optimizer.build(model.trainable_variables)
         checkpoint.restore(model)
-        if checkpoint.epoch < end:
+        if checkpoint.epoch < end and not checkpoint.stopped:
             if verbose:
                 trained = sum(int(np.prod(weight.shape)) for weight in body.trainable_weights)
                 what = "the output convolutions alone" if stage.frozen else "all layers"
@@ -204,6 +204,8 @@ def train(
                 shuffle=False,  # the data set does it, by its seed
                 verbose=verbose,
             )
+        if checkpoint.stopped:
+            break
     return checkpoint.history()
 
 

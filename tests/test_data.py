@@ -18,7 +18,7 @@ DATA = ROOT / "data"
 DARKNET = ROOT.parent / "shared" / "data" / "darknet"
 SOURCES = {"text": "annotations.txt", "voc": "voc", "coco": "coco.json", "yolo": "."}
 # Files of data/ that make_data.py does not write.
-BY_HAND = ("README.md", "course.png", "recorded")
+BY_HAND = ("README.md", "course.png", "recorded", "smears.cfg", "smears.weights")
 
 
 @pytest.fixture(scope="module")

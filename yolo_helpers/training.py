@@ -146,7 +146,7 @@ def train(
         callbacks: further ones for `fit`. Numbers that they keep, such as the patience used up, are in the checkpoint.
             One that stops the training, such as `EarlyStopping`, ends it, stages to come included.
         resume: go on from the checkpoint in `folder`, if there is one.
-        ignore_across_heads: see `yolo_loss`. As darknet has it when True, which found more red cells on real
+        ignore_across_heads: see `yolo_loss`. As darknet has it when True, which was a little better on real
             photographs (benchmarks/README.md).
         verbose: as in `fit`; when not 0, what a stage trains and the time left are printed too.
 

@@ -6,6 +6,8 @@
 
 PY := .venv/bin/python
 NBVAL := --nbval --nbval-current-env --nbval-sanitize-with tests/nbval_sanitize.cfg --nbval-cell-timeout=300
+# Two files or notebooks at a time: much of TensorFlow's time is tracing, which keeps one core busy.
+TWO := -n 2 --dist loadfile
 
 help:
 	@echo "make lab        set up .venv if need be and open the course in JupyterLab"
@@ -46,7 +48,7 @@ lint: venv
 
 unit: venv
 	@echo "== unit tests and static notebook tests"
-	@$(PY) -m pytest
+	@$(PY) -m pytest $(TWO)
 
 jax: venv-jax
 	@echo "== loss, training and detection on JAX, without TensorFlow"
@@ -54,7 +56,7 @@ jax: venv-jax
 
 nbval: venv
 	@echo "== every notebook, run from top to bottom, each output compared with the committed one"
-	@$(PY) -m pytest $(NBVAL) notebooks
+	@$(PY) -m pytest $(TWO) $(NBVAL) notebooks
 
 run: venv
 	@$(PY) tools/build_notebooks.py --pages build

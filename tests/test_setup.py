@@ -301,7 +301,7 @@ def test_ci_calls_the_test_command():
 def test_make_test_leaves_no_notebook_out():
     content = text("Makefile")
     assert re.search(r"^test: lint unit jax nbval$", content, re.MULTILINE)
-    assert re.search(r"^\t@\$\(PY\) -m pytest \$\(NBVAL\) notebooks$", content, re.MULTILINE)
+    assert re.search(r"^\t@\$\(PY\) -m pytest \$\(TWO\) \$\(NBVAL\) notebooks$", content, re.MULTILINE)
     assert "--nbval " in content and "--nbval-lax" not in content and "--ignore" not in content
 
 

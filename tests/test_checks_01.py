@@ -11,17 +11,6 @@ from yolo_helpers import checks
 EPSILON = 1e-7
 
 
-@pytest.fixture
-def verdict(capsys):
-    """Run a check on an answer and return what it prints."""
-
-    def run(check, answer):
-        check(answer)
-        return capsys.readouterr().out.strip()
-
-    return run
-
-
 # 1.1
 
 

@@ -20,17 +20,6 @@ ROOT = Path(__file__).resolve().parents[1]
 RECORD = json.loads((DATA / "recorded" / "training_logs.json").read_text(encoding="utf-8"))
 
 
-@pytest.fixture
-def verdict(capsys):
-    """Run a check on an answer and return what it prints."""
-
-    def run(check, answer):
-        check(answer)
-        return capsys.readouterr().out.strip()
-
-    return run
-
-
 def answers(*rows):
     """An answer and the words that its verdict must hold, for parametrize."""
     return [(answer, words) for answer, *words in rows]

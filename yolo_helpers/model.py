@@ -38,7 +38,7 @@ def yolo_body(inputs, num_anchors: int, num_classes: int) -> keras.Model:
 def micro_yolo_body(inputs, num_anchors: int, num_classes: int) -> keras.Model:
     """YOLOv3 in miniature, with the same three heads: 0.3 million parameters, trained on a laptop in a minute.
 
-    It has no layer at full resolution, where most of the time would go. Arguments and outputs are those of `yolo_body`.
+    It has no layer at full resolution. Arguments and outputs are those of `yolo_body`.
     """
     heads = _three_heads(inputs, num_anchors, num_classes, (8, 8, 24, 48, 64, 96), blocks=(0, 0, 1, 1, 1), pairs=0)
     return body_of_heads(inputs, heads, num_anchors, num_classes)

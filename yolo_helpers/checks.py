@@ -1473,3 +1473,163 @@ def check_threshold(function: Callable) -> None:
         raise _Hint(f"for {given} you return None; expected np.inf, which no score reaches.") from None
     if _kept(np.array([0.9, 0.6]), np.zeros(2), _one_number(result, given))[0]:
         raise _Hint(f"for {given} no threshold is precise enough; expected np.inf, which no score reaches.")
+
+
+# Lesson 05: six ways
+
+
+class _Interval:
+    """A small model with two outputs and a penalty, and what its loss and its step must be, by NumPy alone."""
+
+    penalty = 0.5
+    start = {"low": (np.array([0.4, -0.3]), 0.1), "high": (np.array([-0.2, 0.5]), 0.3)}
+
+    def __init__(self):
+        random = np.random.default_rng(5)
+        self.x = random.normal(size=(8, 2)).astype("float32")
+        self.low = random.normal(size=(8, 1)).astype("float32")
+        self.high = self.low + random.uniform(0.5, 2, size=(8, 1)).astype("float32")
+        self.weights = np.array([0, 2, 1, 1, 0.5, 0, 3, 1], "float32")
+
+    def tensors(self):
+        """A Keras input and the two outputs, with the same weights each time."""
+        inputs = keras.Input((2,))
+        regularizer = keras.regularizers.L2(self.penalty)
+        layers = {name: keras.layers.Dense(1, name=name, kernel_regularizer=regularizer) for name in self.start}
+        outputs = [layer(inputs) for layer in layers.values()]
+        for name, (kernel, bias) in self.start.items():
+            layers[name].set_weights([kernel[:, None], np.array([bias])])
+        return inputs, outputs
+
+    def loss(self, kernel=None, rows=slice(None), weighted=False):
+        """The total by NumPy; `kernel` in place of that of `low`."""
+        kernels = {name: values for name, (values, _) in self.start.items()}
+        kernels["low"] = kernels["low"] if kernel is None else kernel
+        low, high = (self.x[rows] @ kernels[name] + self.start[name][1] for name in self.start)
+        losses = abs(low - self.low[rows, 0]) + abs(high - self.high[rows, 0]) + 2 * np.maximum(low - high, 0)
+        weights = self.weights[rows] if weighted else 1
+        return (losses * weights).mean() + self.penalty * sum((values**2).sum() for values in kernels.values())
+
+    def slope(self):
+        """The derivative of the total with respect to the first weight of `low`, by a small difference."""
+        step = np.array([1e-5, 0])
+        kernel = self.start["low"][0]
+        return (self.loss(kernel + step) - self.loss(kernel - step)) / 2e-5
+
+
+def _compiled(function: Callable, *arguments) -> keras.Model:
+    """What the reader's function makes of the arguments, if it is a compiled model."""
+    model = _call(function, *arguments, given="the interval model")
+    if not isinstance(model, keras.Model):
+        raise _Hint(f"expected a Keras model, but your function returned a {type(model).__name__}.")
+    if not model.compiled:
+        raise _Hint("the model is not compiled: call its compile before you return it.")
+    model.run_eagerly = True
+    return model
+
+
+def _evaluated(model: keras.Model, expected: float, given: str, without_penalty: float, **arguments) -> None:
+    """End the check with a hint when `evaluate` does not give the expected loss."""
+    try:
+        found = float(model.evaluate(**arguments, verbose=0, return_dict=True)["loss"])
+    except Exception as error:
+        raise _Hint(f"for {given} evaluate raised {_words(error)}") from None
+    if np.isclose(found, expected, rtol=1e-4):
+        return
+    reason = ""
+    if np.isclose(found, without_penalty, rtol=1e-4):
+        reason = " The penalty is missing."
+    elif np.isclose(found, expected - without_penalty, rtol=1e-4):
+        reason = " That is the penalty alone."
+    raise _Hint(f"for {given} evaluate gave {found:.4g}; expected {expected:.4g}.{reason}")
+
+
+def _check_interval(model: keras.Model, data: _Interval, fed: dict, weights: bool) -> None:
+    """`evaluate` in one batch, in batches of three, and with weights."""
+    penalty = data.penalty * sum((kernel**2).sum() for kernel, _ in data.start.values())
+    whole = data.loss()
+    _evaluated(model, whole, "eight samples", whole - penalty, **fed, batch_size=8)
+    _evaluated(model, whole, "eight samples in batches of three", whole - penalty, **fed, batch_size=3)
+    if weights:
+        total = data.loss(weighted=True)
+        given = "sample weights between 0 and 3"
+        _evaluated(model, total, given, total - penalty, **fed, batch_size=8, sample_weight=data.weights)
+
+
+def _step_of(model: keras.Model, data: _Interval, fed: dict, given: str) -> tuple[float, float]:
+    """Train one step on all samples; how far the first weight of `low` went, and the loss in the log."""
+    before = float(model.get_layer("low").kernel[0, 0])
+    try:
+        history = model.fit(**fed, batch_size=8, shuffle=False, verbose=0).history
+    except Exception as error:
+        raise _Hint(f"for {given} fit raised {_words(error)}") from None
+    if "loss" not in history:
+        raise _Hint("the log of fit has no entry 'loss'.")
+    return float(model.get_layer("low").kernel[0, 0]) - before, float(history["loss"][0])
+
+
+def _check_step(model: keras.Model, data: _Interval, fed: dict, given: str) -> float:
+    """End the check with a hint when a step of SGD(0.1) is not that of the loss with its penalty; the logged loss."""
+    moved, logged = _step_of(model, data, fed, given)
+    expected, of_penalty = -0.1 * data.slope(), -0.1 * 2 * data.penalty * data.start["low"][0][0]
+    if not np.isclose(moved, expected, rtol=1e-2):
+        reason = " The penalty is missing in it." if np.isclose(moved, expected - of_penalty, rtol=1e-2) else ""
+        raise _Hint(f"for {given} a weight moved by {moved:.4f}; expected {expected:.4f}.{reason}")
+    return logged
+
+
+@_exercise
+def check_compute_loss(function: Callable) -> None:
+    """Check `with_compute_loss(inputs, outputs, optimizer)` of exercise 5.1.
+
+    Args:
+        function: returns a compiled model of the two outputs, fed with x and (low, high).
+    """
+    data = _Interval()
+    fed = {"x": data.x, "y": (data.low, data.high)}
+    model = _compiled(function, *data.tensors(), keras.optimizers.SGD(0.1))
+    _check_interval(model, data, fed, weights=True)
+    _check_step(model, data, fed, "a step of SGD(0.1)")
+
+
+@_exercise
+def check_endpoint(function: Callable) -> None:
+    """Check `with_endpoint(inputs, targets, outputs, optimizer)` of exercise 5.2.
+
+    Args:
+        function: returns a compiled model with inputs [inputs, *targets] and the two outputs.
+    """
+    data = _Interval()
+    inputs, outputs = data.tensors()
+    targets = [keras.Input((1,)) for _ in outputs]
+    plain = keras.Model(inputs, outputs).predict(data.x, verbose=0)
+    model = _compiled(function, inputs, targets, outputs, keras.optimizers.SGD(0.1))
+    fed = {"x": [data.x, data.low, data.high]}
+    try:
+        found = model.predict(fed["x"], verbose=0)
+    except Exception as error:
+        raise _Hint(f"for the inputs [x, low, high] predict raised {_words(error)}") from None
+    if not (isinstance(found, list | tuple) and len(found) == 2 and all(map(np.allclose, found, plain))):
+        raise _Hint("the model must return the two outputs, low and high, unchanged.")
+    _check_interval(model, data, fed, weights=False)
+    _check_step(model, data, fed, "a step of SGD(0.1)")
+
+
+@_exercise
+def check_train_step(function: Callable) -> None:
+    """Check `repaired_train_step(inputs, outputs, optimizer)` of exercise 5.3.
+
+    Args:
+        function: returns a compiled model of the two outputs with a `train_step` and a `test_step`.
+    """
+    data = _Interval()
+    fed = {"x": data.x, "y": (data.low, data.high)}
+    model = _compiled(function, *data.tensors(), keras.optimizers.SGD(0.1))
+    logged = _check_step(model, data, fed, "a step of SGD(0.1)")
+    if not np.isclose(logged, data.loss(), rtol=1e-4):
+        raise _Hint(f"the log of fit says loss {logged:.4g}; expected {data.loss():.4g}, with the penalty.")
+    scaling = keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(0.1), initial_scale=64)
+    scaled = _compiled(function, *data.tensors(), scaling)
+    _check_step(scaled, data, fed, "a LossScaleOptimizer around SGD(0.1)")
+    fresh = _compiled(function, *data.tensors(), keras.optimizers.SGD(0.1))
+    _check_interval(fresh, data, fed, weights=False)

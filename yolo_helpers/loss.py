@@ -51,6 +51,7 @@ def yolo_loss(
     ignore_thresh: float = 0.5,
     anchor_mask: list[list[int]] | None = None,
     ignore_across_heads: bool = False,
+    input_shape: tuple[int, int] | None = None,
 ):
     """The loss of each image, the sum of the four terms over all heads and slots.
 
@@ -63,12 +64,14 @@ def yolo_loss(
         anchor_mask: the anchors of each head, coarsest first; darknet's when None.
         ignore_across_heads: compare a slot with the true boxes of all heads, as darknet does, not with those of its
             own head alone, as keras-yolo3 does.
+        input_shape: (height, width) in pixels; when None, 32 times the grid of the first output, which is right when
+            that is the coarsest head. A loss for another head alone must be told.
 
     Returns:
         (B, 1). Its mean over the batch is what keras-yolo3 returns. NaN for an image with more objects in a head than
         `objects_gathered` allows, which `preprocess_true_boxes` refuses.
     """
-    terms = yolo_loss_terms(args, anchors, num_classes, ignore_thresh, anchor_mask, ignore_across_heads)
+    terms = yolo_loss_terms(args, anchors, num_classes, ignore_thresh, anchor_mask, ignore_across_heads, input_shape)
     return ops.expand_dims(sum(terms.values()), -1)
 
 
@@ -79,6 +82,7 @@ def yolo_loss_terms(
     ignore_thresh: float = 0.5,
     anchor_mask: list[list[int]] | None = None,
     ignore_across_heads: bool = False,
+    input_shape: tuple[int, int] | None = None,
 ) -> dict:
     """The four terms of `yolo_loss`, which has the same arguments.
 
@@ -94,7 +98,8 @@ def yolo_loss_terms(
     if len(args) != 2 * heads:
         raise ValueError(f"Expected {heads} outputs and {heads} targets in args, found {len(args)} tensors.")
     outputs, y_true = [[ops.convert_to_tensor(x) for x in part] for part in (args[:heads], args[heads:])]
-    input_shape = [STRIDES[0] * side for side in ops.shape(outputs[0])[1:3]]
+    if input_shape is None:
+        input_shape = [STRIDES[0] * side for side in ops.shape(outputs[0])[1:3]]
     objects = [_gather_objects(target) for target in y_true]
     boxes = [weight[..., None] * true[..., :4] for weight, _, true in objects]
     if ignore_across_heads:

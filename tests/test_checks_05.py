@@ -1,0 +1,186 @@
+"""The checks of lesson 05's exercises, against right answers and against wrong answers that people really give."""
+
+import keras
+import pytest
+import tensorflow as tf
+from keras import ops
+
+from yolo_helpers import checks
+from yolo_helpers.loss import identity_loss
+
+
+def losses_of(y_true, y_pred):
+    distance = sum(ops.abs(true - predicted) for true, predicted in zip(y_true, y_pred))
+    return distance + 2 * ops.relu(y_pred[0] - y_pred[1])
+
+
+# 5.1
+
+
+def compute_loss(body, loss=identity_loss, compiled=True):
+    """Make an answer to exercise 5.1 from the body of its compute_loss(model, y, y_pred, sample_weight, base)."""
+
+    def answer(inputs, outputs, optimizer):
+        class Interval(keras.Model):
+            def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+                base = super().compute_loss
+                return body(self, y, y_pred, sample_weight, lambda *given: base(x, *given, training))
+
+        model = Interval(inputs, outputs)
+        if compiled:
+            model.compile(optimizer, loss=loss)
+        return model
+
+    return answer
+
+
+def through_the_identity(model, y, y_pred, weights, base):
+    losses = losses_of(y, y_pred)
+    return base(losses, losses, None if weights is None else weights[0])
+
+
+def by_hand(model, y, y_pred, weights, base):
+    losses = losses_of(y, y_pred)[:, 0]
+    if weights is not None:
+        losses = losses * ops.cast(weights[0], losses.dtype)
+    return ops.mean(losses) + sum(model.losses)
+
+
+def only_the_mean(model, y, y_pred, weights, base):
+    return ops.mean(losses_of(y, y_pred))
+
+
+def without_weights(model, y, y_pred, weights, base):
+    losses = losses_of(y, y_pred)
+    return base(losses, losses, None)
+
+
+def summed(model, y, y_pred, weights, base):
+    return ops.sum(losses_of(y, y_pred)) + sum(model.losses)
+
+
+def without_the_overlap(model, y, y_pred, weights, base):
+    losses = sum(ops.abs(true - predicted) for true, predicted in zip(y, y_pred))
+    return base(losses, losses, None if weights is None else weights[0])
+
+
+@pytest.mark.parametrize(
+    "answer, words",
+    [
+        (compute_loss(through_the_identity), ["ok"]),
+        (compute_loss(by_hand, loss=None), ["ok"]),
+        (compute_loss(only_the_mean), ["eight samples evaluate gave", "The penalty is missing"]),
+        (compute_loss(without_weights), ["sample weights", "expected"]),
+        (compute_loss(summed), ["eight samples evaluate gave"]),
+        (compute_loss(without_the_overlap), ["eight samples evaluate gave"]),
+        (compute_loss(through_the_identity, compiled=False), ["not compiled"]),
+        (lambda inputs, outputs, optimizer: None, ["not done yet"]),
+        (lambda inputs, outputs, optimizer: "model", ["expected a Keras model", "str"]),
+        (lambda inputs: None, ["your function raised TypeError"]),
+        (compute_loss(lambda *given: 1 / 0), ["evaluate raised ZeroDivisionError"]),
+    ],
+)
+def test_compute_loss(verdict, answer, words):
+    said = verdict(checks.check_compute_loss, answer)
+    assert all(word in said for word in words) and (said == "ok") == (words == ["ok"])
+
+
+# 5.2
+
+
+def endpoint(reduce=ops.mean, returned=lambda four: four[:2], loss=losses_of):
+    def answer(inputs, targets, outputs, optimizer):
+        class Endpoint(keras.layers.Layer):
+            def call(self, four):
+                self.add_loss(reduce(loss(four[2:], four[:2])))
+                return returned(four)
+
+        model = keras.Model([inputs, *targets], Endpoint()([*outputs, *targets]))
+        model.compile(optimizer)
+        return model
+
+    return answer
+
+
+def identity_instead(inputs, targets, outputs, optimizer):
+    """The loss as the output, as in the pattern of this course: not what was asked for."""
+    layer = keras.layers.Lambda(lambda four: losses_of(four[2:], four[:2]), output_shape=(1,))
+    model = keras.Model([inputs, *targets], layer([*outputs, *targets]))
+    model.compile(optimizer, loss=identity_loss)
+    return model
+
+
+@pytest.mark.parametrize(
+    "answer, words",
+    [
+        (endpoint(), ["ok"]),
+        (endpoint(reduce=lambda losses: ops.sum(losses) / ops.cast(ops.shape(losses)[0], "float32")), ["ok"]),
+        (endpoint(reduce=lambda losses: losses), ["eight samples evaluate gave"]),
+        (endpoint(reduce=lambda losses: ops.sum(losses) / 8), ["batches of three"]),
+        (endpoint(returned=lambda four: four[2:]), ["must return the two outputs"]),
+        (endpoint(returned=lambda four: four[0] * 1), ["must return the two outputs"]),
+        (endpoint(loss=lambda y_true, y_pred: losses_of(y_pred, y_true)), ["eight samples evaluate gave"]),
+        (identity_instead, ["must return the two outputs"]),
+        (lambda *given: None, ["not done yet"]),
+    ],
+)
+def test_endpoint(verdict, answer, words):
+    said = verdict(checks.check_endpoint, answer)
+    assert all(word in said for word in words) and (said == "ok") == (words == ["ok"])
+
+
+# 5.3
+
+
+def train_step(penalty=True, scale=True, logs=True, evaluates=True, step_again=False):
+    """Make an answer to exercise 5.3; the defaults are right, each argument is a common mistake."""
+
+    def answer(inputs, outputs, optimizer):
+        class Interval(keras.Model):
+            def __init__(self, *tensors):
+                super().__init__(*tensors)
+                self.mean_loss = keras.metrics.Mean("loss")
+
+            def forward(self, data, training):
+                x, y = data
+                loss = ops.mean(losses_of(y, self(x, training=training)))
+                loss = loss + sum(self.losses) if penalty else loss
+                self.mean_loss.update_state(loss, sample_weight=ops.shape(x)[0])
+                return loss
+
+            def train_step(self, data):
+                with tf.GradientTape() as tape:
+                    loss = self.forward(data, training=True)
+                    loss = self.optimizer.scale_loss(loss) if scale else loss
+                variables = self.trainable_variables
+                self.optimizer.apply(tape.gradient(loss, variables), variables)
+                return {"loss": self.mean_loss.result()} if logs else {"total": self.mean_loss.result()}
+
+            def test_step(self, data):
+                if not evaluates:
+                    return super().test_step(data)
+                self.forward(data, training=False)
+                return {"loss": self.mean_loss.result()}
+
+        model = Interval(inputs, outputs)
+        model.compile(optimizer)
+        return model
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    "answer, words",
+    [
+        (train_step(), ["ok"]),
+        (compute_loss(through_the_identity), ["ok"]),  # not a train_step, but all that was asked for
+        (train_step(penalty=False), ["a weight moved by", "The penalty is missing in it"]),
+        (train_step(scale=False), ["LossScaleOptimizer", "a weight moved by"]),
+        (train_step(logs=False), ["no entry 'loss'"]),
+        (train_step(evaluates=False), ["eight samples evaluate gave"]),
+        (lambda *given: None, ["not done yet"]),
+    ],
+)
+def test_train_step(verdict, answer, words):
+    said = verdict(checks.check_train_step, answer)
+    assert all(word in said for word in words) and (said == "ok") == (words == ["ok"])

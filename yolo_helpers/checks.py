@@ -6,6 +6,7 @@ answer, and `_Hint` ends the check with a sentence for the reader.
 """
 
 import functools
+import itertools
 import json
 import sys
 from collections.abc import Callable
@@ -1633,3 +1634,128 @@ def check_train_step(function: Callable) -> None:
     _check_step(scaled, data, fed, "a LossScaleOptimizer around SGD(0.1)")
     fresh = _compiled(function, *data.tensors(), keras.optimizers.SGD(0.1))
     _check_interval(fresh, data, fed, weights=False)
+
+
+# Lesson 06: the pattern elsewhere
+
+
+def _listed_ctc(chances: np.ndarray, codes: list[int]) -> float:
+    """Minus the logarithm of a word's probability, by listing all paths; for a few steps only."""
+    total = 0.0
+    for path in itertools.product(range(chances.shape[1]), repeat=len(chances)):
+        if [code for code, _ in itertools.groupby(path) if code] == codes:
+            total += float(np.prod(chances[np.arange(len(path)), path]))
+    return -np.log(total) if total else np.inf
+
+
+@_exercise
+def check_ctc_loss(function: Callable) -> None:
+    """Check `ctc_loss(chances, codes)` of exercise 6.1 against a list of all paths, and on 18 steps against Keras.
+
+    Args:
+        function: the reader's answer; takes probabilities (steps, classes) and a list of codes, returns one number.
+    """
+    random, cases = np.random.default_rng(6), []
+    for steps, word in [(3, [1, 2]), (1, [1]), (4, [1]), (3, [1, 1]), (4, [1, 1]), (5, [2, 2, 1]), (5, [1, 2, 1])]:
+        chances = random.dirichlet(np.ones(3), steps)
+        cases.append((f"{steps} steps, codes {word}", chances, word, _listed_ctc(chances, word)))
+    raw, word = random.normal(size=(18, 9)).astype("float32"), [3, 1, 4, 4, 5]
+    by_keras = ops.ctc_loss([word], raw[None], [len(word)], [18])
+    chances = np.exp(raw) / np.exp(raw).sum(axis=1, keepdims=True)
+    cases.append((f"18 steps, codes {word}", chances, word, float(ops.convert_to_numpy(by_keras)[0])))
+    for given, chances, word, expected in cases:
+        found = _one_number(_call(function, chances.copy(), list(word), given=given), given)
+        if np.isclose(found, expected, rtol=1e-4):
+            continue
+        why = ""
+        if np.isclose(found, np.exp(-expected), rtol=1e-4):
+            why = " That is the probability; expected minus its logarithm."
+        elif any(a == b for a, b in itertools.pairwise(word)):
+            why = " Two equal letters need a blank between them: no jump there."
+        raise _Hint(f"for {given} you return {found:.4f}; expected {expected:.4f}.{why}")
+    given = "2 steps, codes [1, 1], a word without a path"
+    found = _one_number(_call(function, np.full((2, 3), 1 / 3), [1, 1], given=given), given)
+    if found != np.inf:
+        raise _Hint(f"for {given}, you return {found:.4f}; expected np.inf.")
+
+
+@_exercise
+def check_batch_hard(function: Callable) -> None:
+    """Check `batch_hard(labels, points, margin=1.0)` of exercise 6.2 against a loop over all pairs.
+
+    Args:
+        function: the reader's answer; takes labels (B,) or (B, 1) and points (B, D), returns (B, 1).
+    """
+    random = np.random.default_rng(6)
+    cases = [
+        ("the points 0, 1, 3 of the classes 0, 1, 0", [0, 1, 0], [[0.0], [1.0], [3.0]], 1.0),
+        ("eight points of three classes", [0, 1, 2, 0, 1, 2, 0, 1], random.normal(size=(8, 2)), 1.0),
+        ("the same with the margin 0.2", [0, 1, 2, 0, 1, 2, 0, 1], random.normal(size=(8, 2)), 0.2),
+        ("a class with one picture", [0, 0, 5, 0], random.normal(size=(4, 3)) * 3, 1.0),
+        ("two pictures at the same point", [1, 1, 2], [[1.0, 1.0], [1.0, 1.0], [1.0, 1.5]], 1.0),
+    ]
+    for given, labels, points, margin in cases:
+        labels, points = np.array(labels, "int32"), np.array(points, "float32")
+        distances = np.square(points[:, None] - points).sum(axis=-1)
+        same = labels[:, None] == labels
+        pairs = [(d[s].max(), d[~s].min()) for d, s in zip(distances, same)]
+        expected = np.array([[max(far - near + margin, 0)] for far, near in pairs], "float32")
+        rooted = [[max(np.sqrt(far) - np.sqrt(near) + margin, 0)] for far, near in pairs]
+        for shape in ((-1,), (-1, 1)):
+            with_shape = f"{given}, labels of shape {labels.reshape(shape).shape},"
+            result = _call(function, labels.reshape(shape), points.copy(), margin, given=with_shape)
+            if np.shape(result) == ():
+                raise _Hint(f"for {with_shape} you return one number; expected one per anchor, {expected.shape}.")
+            right = np.shape(result) != expected.shape or np.allclose(result, expected, rtol=1e-4, atol=1e-5)
+            if not right and np.allclose(result, rooted, rtol=1e-4, atol=1e-5):
+                raise _Hint(f"for {with_shape} you compare distances; expected squared distances.")
+            _compare(result, expected, with_shape)
+        _in_training(function, labels[:, None], points, given)
+
+
+@_exercise
+def check_center_layer(answer: Callable) -> None:
+    """Check the layer `CenterLoss(num_classes, weight)` of exercise 6.3 by its losses and by a step of training.
+
+    Args:
+        answer: the reader's class.
+    """
+    random = np.random.default_rng(6)
+    points, labels = random.normal(size=(6, 2)).astype("float32"), np.array([0, 1, 1, 3, 0, 0], "int32")
+    given = "6 points (6, 2) of 4 classes, weight 0.5,"
+    layer = _call(answer, 4, 0.5, given=given)
+    result = _call(layer, points, labels, given=given)
+    if np.shape(result) != points.shape or not np.allclose(result, points):
+        raise _Hint(f"for {given} the layer must return the points unchanged.")
+    trained = [tuple(variable.shape) for variable in layer.trainable_variables]
+    if trained != [(4, 2)]:
+        raise _Hint(f"expected one trainable weight of shape (4, 2), made in build; found {trained}.")
+    if np.any(layer.get_weights()[0]):
+        raise _Hint("the centres must begin at zero.")
+    centres = random.normal(size=(4, 2)).astype("float32")
+    layer.set_weights([centres])
+    squares = np.square(points - centres[labels]).sum(axis=1)
+    layer(points, labels)
+    added = float(sum(np.sum(ops.convert_to_numpy(loss)) for loss in layer.losses))
+    if not np.isclose(added, 0.5 * squares.mean(), rtol=1e-4):
+        words = {
+            squares.sum() * 0.5: "That is the sum over the batch: add_loss sums a vector, so take the mean first.",
+            squares.mean(): "Was the weight forgotten?",
+            squares.mean() * 0.25: "A squared distance is the sum over the coordinates, not their mean.",
+        }
+        why = next((text for value, text in words.items() if np.isclose(added, value, rtol=1e-4)), "")
+        raise _Hint(f"for {given} the layer adds {added:.4f}; expected {0.5 * squares.mean():.4f}. {why}".rstrip())
+
+    numbers, label = keras.Input((2,)), keras.Input((), dtype="int32")
+    model = keras.Model([numbers, label], _call(layer, numbers, label, given="the layer in a model"))
+    model.compile(keras.optimizers.SGD(0.1), loss="mse", run_eagerly=True)
+    _call(lambda: model.fit([points, labels], points, batch_size=6, verbose=0), given="a step of training")
+    own = np.zeros_like(centres)
+    np.add.at(own, labels, centres[labels] - points)
+    if not np.allclose(layer.get_weights()[0], centres - 0.1 * own / 6, atol=1e-5):
+        raise _Hint("the loss is right, but a training step of the model does not move the centres as it should.")
+
+    given = "a call without labels"
+    alone = _call(answer, 4, 0.5, given=given)
+    if not np.allclose(_call(alone, points, given=given), points) or alone.losses:
+        raise _Hint(f"for {given} the layer must return the points and add no loss.")

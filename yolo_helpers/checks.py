@@ -1759,3 +1759,188 @@ def check_center_layer(answer: Callable) -> None:
     alone = _call(answer, 4, 0.5, given=given)
     if not np.allclose(_call(alone, points, given=given), points) or alone.losses:
         raise _Hint(f"for {given} the layer must return the points and add no loss.")
+
+
+# Lesson 07: from Keras 2 to Keras 3
+
+
+def _old_box_loss(y_true, y_pred, coordinates=5.0, logits=True, branches="right", reduce=np.sum, masked=True):
+    """The loss of exercise 7.1 in NumPy; what a common mistake gives when an argument is changed."""
+    y_true, y_pred = y_true.astype(float), y_pred.astype(float)
+    has_object = (y_true[:, 4:5] > 0).astype(float)
+    error = np.abs(y_true[:, :4] - y_pred[:, :4])
+    small, large = 0.5 * error**2, error - 0.5
+    smooth = np.where(error < 1, *((small, large) if branches == "right" else (large, small)))
+    terms = (has_object if masked else 1) * smooth * [coordinates, coordinates, 1, 1]
+    raw = y_pred[:, 4]
+    entropy = np.logaddexp(0, raw) - has_object[:, 0] * raw
+    if not logits:
+        p = np.clip(raw, 1e-7, 1 - 1e-7)
+        entropy = -np.where(has_object[:, 0] > 0, np.log(p), np.log(1 - p))
+    return reduce(terms, axis=-1) + entropy
+
+
+@_exercise
+def check_ported_loss(function: Callable) -> None:
+    """Check `new_loss(y_true, y_pred)` of exercise 7.1 against the old formula in NumPy, on values and in `fit`.
+
+    Args:
+        function: the reader's answer; takes two (B, 5), returns (B,).
+    """
+    cases = [
+        ("one row, 0 apart, raw confidence 0", [[1, 1, 1, 1, 1]], [[1, 1, 1, 1, 0]]),
+        ("one row, x 0.5 apart", [[1, 1, 1, 1, 1]], [[1.5, 1, 1, 1, 0.5]]),
+        ("one row, w 0.5 apart", [[1, 1, 1, 1, 1]], [[1, 1, 0.5, 1, 0.5]]),
+        ("one row, h 3 apart", [[1, 1, 1, 1, 1]], [[1, 1, 1, 4, -2]]),
+        ("one row without an object", [[0, 0, 0, 0, 0]], [[1, -2, 3, -0.5, 0.25]]),
+        ("one row with a raw confidence of -100", [[1, 1, 1, 1, 1]], [[1, 1, 1, 1, -100]]),
+        ("two rows", [[1, 2, 3, 4, 1], [0, 0, 0, 0, 0]], [[1.2, 0, 3, 7, 0.5], [1, 1, 1, 1, -0.5]]),
+    ]
+    like = {
+        "The raw confidence is a logit: from_logits=True.": {"logits": False},
+        "The first two columns count five times.": {"coordinates": 1},
+        "K.switch(condition, then, otherwise): the square is for errors below 1.": {"branches": "swapped"},
+        "K.sum adds up, without a mean.": {"reduce": np.mean},
+        "A row without an object has no box term.": {"masked": False},
+    }
+    for words, *rows in cases:
+        y_true, y_pred = _float32(*rows)
+        expected = _old_box_loss(y_true, y_pred)
+        found = _call(function, ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred), given=words)
+        try:
+            _compare(found, expected, words)
+        except _Hint as hint:
+            found = _numbers(found)
+            same_shape = found is not None and found.shape == expected.shape
+            why = [
+                why
+                for why, how in like.items()
+                if same_shape and np.allclose(found, _old_box_loss(y_true, y_pred, **how))
+            ]
+            if found is not None and found.shape == (2 * len(expected),):
+                why = ["ops.concatenate joins along the first axis unless you say axis=-1."]
+            raise _Hint(" ".join([str(hint), *why[:1]])) from None
+    _in_training(function, y_true, y_pred, words)
+
+
+@_exercise
+def check_pair_up(function: Callable) -> None:
+    """Check `pair_up(old_names, new_names)` of exercise 7.2.
+
+    Args:
+        function: the reader's answer; takes two lists of layer names, returns a dict, new name -> old name.
+    """
+
+    def counted(kind, numbers):
+        return [kind if number == 0 else f"{kind}_{number}" for number in numbers]
+
+    def number(name):
+        return int(name.rsplit("_", 1)[1]) if name.rsplit("_", 1)[-1].isdigit() else 0
+
+    def in_order(names):
+        return sorted(names, key=lambda name: (name[0], number(name)))  # one kind begins with b, the other with c
+
+    norms = "batch_normalization"
+    cases = [
+        ("two convolutions", counted("conv2d", [1, 2]), counted("conv2d", [0, 1])),
+        ("names in another order", counted("conv2d", [2, 3, 1]), counted("conv2d", [1, 0, 2])),
+        ("more than nine", counted("conv2d", range(1, 13)), counted("conv2d", range(12))),
+        ("a model that is not the first", counted("conv2d", [1, 2, 3]), counted("conv2d", [9, 10, 11])),
+        (
+            "two kinds, each counted by itself",
+            ["conv2d_1", f"{norms}_1", "conv2d_2", "conv2d_3", f"{norms}_2"],
+            [norms, "conv2d", f"{norms}_1", "conv2d_1", "conv2d_2"],
+        ),
+    ]
+    for words, old, new in cases:
+        expected = dict(zip(in_order(new), in_order(old), strict=True))
+        given = f"{words}, {old} and {new},"
+        found = _call(function, list(old), list(new), given=given)
+        if not isinstance(found, dict):
+            raise _Hint(f"for {given} you return a {type(found).__name__}; expected a dict, new name -> old name.")
+        if found == {old_name: new_name for new_name, old_name in expected.items()}:
+            raise _Hint(f"for {given} your dict goes from old to new; expected new name -> old name.")
+        for name, old_name in expected.items():
+            if found.get(name) != old_name:
+                by_text = words == "more than nine" and found.get(name) in old
+                why = " As text, conv2d_10 comes before conv2d_2: sort by the number." if by_text else ""
+                raise _Hint(f"for {given} {name} gets {found.get(name)}; expected {old_name}.{why}")
+        if found.keys() != expected.keys():
+            raise _Hint(f"for {given} expected {len(expected)} pairs, you return {len(found)}.")
+    for words, old, new in (
+        ("three old layers and two new ones", counted("conv2d", [1, 2, 3]), counted("conv2d", [0, 1])),
+        ("as many layers, but of other kinds", ["conv2d_1", "conv2d_2"], ["conv2d", norms]),
+    ):
+        try:
+            result = function(old, new)
+        except ValueError:
+            continue
+        except Exception as error:
+            raise _Hint(f"for {words} your function raised {_words(error)}; expected a ValueError.") from None
+        raise _Hint(
+            f"for {words}, {old} and {new}, you return {result}; expected a ValueError: refuse what does not fit."
+        )
+
+
+def _descriptions() -> list[tuple[str, dict, bool]]:
+    """What is described, the description as Keras writes it, and whether it holds code, for exercise 7.3."""
+    code = {"class_name": "__lambda__", "config": {"code": "4wIA", "defaults": None, "closure": None}}
+    named = {"class_name": "function", "config": "yolo_loss", "registered_name": "function"}
+    old = {"class_name": "Lambda", "config": {"name": "yolo_loss", "function": ["4wIA", None, None]}}
+
+    def layer(kind, **config):
+        return {"class_name": kind, "config": {"name": "yolo_loss", **config}}
+
+    def old_lambda(**types):
+        kinds = {"function_type": "function", "output_shape_type": "raw", **types}
+        return {"class_name": "Lambda", "config": {**old["config"], **kinds}}
+
+    def model(*layers, **more):
+        return {
+            "class_name": "Functional",
+            "config": {"name": "model", "layers": [layer("InputLayer"), *layers]},
+            **more,
+        }
+
+    def compiled(loss):
+        return model(layer("Dense", units=1), compile_config={"optimizer": "adam", "loss": loss})
+
+    return [
+        ("a model of Keras' own layers", model(layer("Dense", units=1)), False),
+        ("a Lambda of Keras 3 with a lambda", model(layer("Lambda", function=code)), True),
+        ("a Lambda of Keras 3 with a named function", model(layer("Lambda", function=named)), False),
+        (
+            "a Lambda of Keras 3 with code for its output_shape",
+            model(layer("Lambda", function=named, output_shape=code)),
+            True,
+        ),
+        ("a lambda in a model inside the model", model(model(layer("Lambda", function=code))), True),
+        ("a lambda as loss in compile", compiled({"yolo_loss": code}), True),
+        ("a lambda in a list of losses", compiled(["mse", code]), True),
+        ("the name of a lambda as loss, without code", compiled({"yolo_loss": "<lambda>"}), False),
+        ("a Lambda of Keras 2 with code", model(old_lambda(function_type="lambda")), True),
+        ("a Lambda of Keras 2 with a named function", model(old_lambda()), False),
+        ("a Lambda of Keras 2 with code for its output_shape", model(old_lambda(output_shape_type="lambda")), True),
+        (
+            "a Dense layer that is named __lambda__",
+            model({"class_name": "Dense", "config": {"name": "__lambda__"}}),
+            False,
+        ),
+        ("a Dense layer that is named lambda", model({"class_name": "Dense", "config": {"name": "lambda"}}), False),
+    ]
+
+
+@_exercise
+def check_holds_code(function: Callable) -> None:
+    """Check `holds_code(description)` of exercise 7.3.
+
+    Args:
+        function: the reader's answer; takes the description of a model, dicts and lists, returns True or False.
+    """
+    for words, description, expected in _descriptions():
+        found = _call(function, json.loads(json.dumps(description)), given=words)
+        if not isinstance(found, bool | np.bool_):
+            raise _Hint(f"for {words} you return {found!r}; expected True or False.")
+        if found != expected:
+            why = "it holds code that would run" if expected else "nothing in it is code"
+            raise _Hint(f"for {words} you return {found}; expected {expected}: {why}.")

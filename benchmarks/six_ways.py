@@ -102,7 +102,10 @@ def main():
             "versions": words.split("; ")[1],
             "command": "python benchmarks/six_ways.py --record",
             "what": what,
-            "milliseconds": {way: round(1000 * statistics.median(later[way]), 1) for way in WAYS},
+            "milliseconds": {  # median, least and most of the rounds
+                way: [round(1000 * value) for value in (statistics.median(times), min(times), max(times))]
+                for way, times in later.items()
+            },
         }
         RECORD.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 

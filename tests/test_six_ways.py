@@ -6,6 +6,7 @@ import keras
 import nbformat
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import ops
 
 from yolo_helpers import six_ways
@@ -83,6 +84,18 @@ def test_every_way_gives_the_loss_with_weights_and_penalty(batch, way):
         )
         expected = (losses * (1 if sample_weight is None else sample_weight)).mean() + float(sum(network.losses))
         assert found["loss"] == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("way", ["compute_loss", "train_step"])
+def test_sample_weights_that_a_dataset_yields_count_as_those_given_as_arrays(batch, way):
+    image, labels = batch
+    weights = np.array([0, 1, 2, 0.5, 1], "float32")
+    model, loss = WAYS[way](body(), SETTINGS)
+    model.compile(loss=loss, run_eagerly=True)
+    fed = fit_arguments(way, image, labels)
+    arrays = model.evaluate(**fed, sample_weight=weights, batch_size=5, verbose=0, return_dict=True)["loss"]
+    yielded = tf.data.Dataset.from_tensors((fed["x"], fed["y"], weights))
+    assert model.evaluate(yielded, verbose=0, return_dict=True)["loss"] == pytest.approx(arrays, rel=1e-6)
 
 
 @pytest.mark.parametrize("head", range(3))

@@ -102,15 +102,18 @@ class YoloModel(keras.Model):
         return cls(keras.saving.deserialize_keras_object(config["body"]), config["settings"])
 
 
+def per_image(sample_weight):
+    """The sample weights, (B,): given arrays, `fit` has made a copy for each output; given a dataset, it has not."""
+    return sample_weight[0] if isinstance(sample_weight, list | tuple) else sample_weight
+
+
 @register
 class ComputeLossModel(YoloModel):
     """The losses of the images take the place of the outputs; averaging, weights and penalties stay with Keras."""
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         losses = yolo_loss([*y_pred, *y], **self.settings)
-        if sample_weight is not None:
-            sample_weight = sample_weight[0]  # Keras made a copy for each output
-        return super().compute_loss(x, losses, losses, sample_weight, training)
+        return super().compute_loss(x, losses, losses, per_image(sample_weight), training)
 
 
 def with_compute_loss(body: keras.Model, settings: dict):
@@ -123,18 +126,24 @@ class LoggingModel(YoloModel):
 
     def __init__(self, body, settings, **kwargs):
         super().__init__(body, settings, **kwargs)
-        self.means = [keras.metrics.Mean(name) for name in ("loss", *TERMS)]
+        self.mean_loss = keras.metrics.Mean("loss")
+        self.mean_terms = [keras.metrics.Mean(name) for name in TERMS]
 
     def forward(self, data, training):
-        """The loss of a batch, penalties included; it goes into the log with its terms."""
+        """The loss of a batch, penalties included."""
         image, y_true, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         terms = yolo_loss_terms([*self(image, training=training), *y_true], **self.settings)
-        losses = sum(terms.values())
-        weighted = losses if sample_weight is None else losses * ops.cast(sample_weight, losses.dtype)
-        loss = ops.mean(weighted) + sum(self.losses)
-        for mean, value in zip(self.means, (loss, *terms.values()), strict=True):
-            mean.update_state(value, sample_weight=ops.shape(image)[0] if mean.name == "loss" else None)
+        losses = sum(terms.values())  # (B,)
+        if sample_weight is not None:
+            losses = losses * ops.cast(per_image(sample_weight), losses.dtype)
+        loss = ops.mean(losses) + sum(self.losses)
+        self.mean_loss.update_state(loss, sample_weight=ops.shape(image)[0])
+        for mean in self.mean_terms:
+            mean.update_state(terms[mean.name])
         return loss
+
+    def log(self):
+        return {mean.name: mean.result() for mean in (self.mean_loss, *self.mean_terms)}
 
 
 @register
@@ -147,11 +156,11 @@ class TrainStepModel(LoggingModel):
             # The gradients of several replicas are added, and in half precision small ones would become 0.
             scaled = self.optimizer.scale_loss(loss / tf.distribute.get_strategy().num_replicas_in_sync)
         self.optimizer.apply(tape.gradient(scaled, self.trainable_variables), self.trainable_variables)
-        return {mean.name: mean.result() for mean in self.means}
+        return self.log()
 
     def test_step(self, data):
         self.forward(data, training=False)
-        return {mean.name: mean.result() for mean in self.means}
+        return self.log()
 
 
 def with_train_step(body: keras.Model, settings: dict):

@@ -100,7 +100,7 @@ def main():
             "date": str(datetime.date.today()),
             "hardware": words.split(";")[0],
             "versions": words.split("; ")[1],
-            "command": "python benchmarks/six_ways.py --record",
+            "command": f"python benchmarks/six_ways.py --repeats {options.repeats} --record",
             "what": what,
             "milliseconds": {  # median, least and most of the rounds
                 way: [round(1000 * value) for value in (statistics.median(times), min(times), max(times))]

@@ -318,6 +318,12 @@ def test_readme_table_lists_the_lessons_that_exist():
         assert f"(https://colab.research.google.com/github/{slug}/blob/main/{lesson})" in row
 
 
+def test_the_minutes_of_all_lessons_are_the_sum_of_the_rows():
+    rows = re.findall(r"^\| (?:\[|all lessons).*\| (\d+) \| (\d+) \| .*\|$", text("README.md"), re.MULTILINE)
+    *lessons, total = [tuple(map(int, row)) for row in rows]
+    assert len(lessons) >= 19 and total == tuple(map(sum, zip(*lessons)))
+
+
 def test_readme_opens_with_the_two_commands():
     first = text("README.md").split("\n## ")[0]
     assert first.index("**`make lab`**") < first.index("**`make test`**")

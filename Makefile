@@ -46,9 +46,10 @@ lint: venv
 	@$(PY) -m ruff format --check .
 	@$(PY) -m codespell_lib
 
+# In the order that tests/conftest.py gives them, the longest file first.
 unit: venv
 	@echo "== unit tests and static notebook tests"
-	@$(PY) -m pytest $(TWO)
+	@$(PY) -m pytest $(TWO) --no-loadscope-reorder
 
 jax: venv-jax
 	@echo "== loss, training and detection on JAX, without TensorFlow"

@@ -17,10 +17,22 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture
 def verdict(capsys):
-    """Run a check on an answer and return what it prints."""
+    """Run a check on an answer and return what it prints.
 
-    def run(check, answer):
-        check(answer)
+    Tracing a network to run it once takes most of the time; with `traced=False` nothing is traced.
+    """
+
+    def run(check, answer, traced=True):
+        if traced:
+            check(answer)
+        else:
+            import tensorflow as tf  # here, since it is not there when JAX is tested
+
+            tf.config.run_functions_eagerly(True)
+            try:
+                check(answer)
+            finally:
+                tf.config.run_functions_eagerly(False)
         return capsys.readouterr().out.strip()
 
     return run

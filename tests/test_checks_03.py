@@ -3,7 +3,6 @@
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 from keras import ops
 
 from yolo_helpers import checks
@@ -13,25 +12,6 @@ from yolo_helpers.model import yolo_head
 from yolo_helpers.targets import preprocess_true_boxes
 
 compute_ciou = keras.utils.bounding_boxes.compute_ciou
-
-
-@pytest.fixture
-def verdict(capsys):
-    """Run a check on an answer and return what it prints.
-
-    Tracing a network to run it once takes most of the time, so `fit` does it only where it may matter: for right
-    answers, and for wrong ones that only tracing finds.
-    """
-
-    def run(check, answer, traced=True):
-        tf.config.run_functions_eagerly(not traced)
-        try:
-            check(answer)
-        finally:
-            tf.config.run_functions_eagerly(False)
-        return capsys.readouterr().out.strip()
-
-    return run
 
 
 def answers(*rows):

@@ -11,18 +11,6 @@ from keras import ops
 
 from yolo_helpers import checks
 
-
-@pytest.fixture
-def verdict(capsys):
-    """Run a check on an answer and return what it prints."""
-
-    def run(check, answer):
-        check(answer)
-        return capsys.readouterr().out.strip()
-
-    return run
-
-
 # 7.1
 
 

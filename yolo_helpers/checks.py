@@ -1502,13 +1502,13 @@ class _Interval:
             layers[name].set_weights([kernel[:, None], np.array([bias])])
         return inputs, outputs
 
-    def loss(self, kernel=None, rows=slice(None), weighted=False):
+    def loss(self, kernel=None, weighted=False):
         """The total by NumPy; `kernel` in place of that of `low`."""
         kernels = {name: values for name, (values, _) in self.start.items()}
         kernels["low"] = kernels["low"] if kernel is None else kernel
-        low, high = (self.x[rows] @ kernels[name] + self.start[name][1] for name in self.start)
-        losses = abs(low - self.low[rows, 0]) + abs(high - self.high[rows, 0]) + 2 * np.maximum(low - high, 0)
-        weights = self.weights[rows] if weighted else 1
+        low, high = (self.x @ kernels[name] + self.start[name][1] for name in self.start)
+        losses = abs(low - self.low[:, 0]) + abs(high - self.high[:, 0]) + 2 * np.maximum(low - high, 0)
+        weights = self.weights if weighted else 1
         return (losses * weights).mean() + self.penalty * sum((values**2).sum() for values in kernels.values())
 
     def slope(self):
@@ -1557,8 +1557,8 @@ def _check_interval(model: keras.Model, data: _Interval, fed: dict, weights: boo
         _evaluated(model, total, given, total - penalty, **fed, batch_size=8, sample_weight=data.weights)
 
 
-def _step_of(model: keras.Model, data: _Interval, fed: dict, given: str) -> tuple[float, float]:
-    """Train one step on all samples; how far the first weight of `low` went, and the loss in the log."""
+def _check_step(model: keras.Model, data: _Interval, fed: dict, given: str) -> float:
+    """End the check with a hint when a step of SGD(0.1) is not that of the loss with its penalty; the logged loss."""
     before = float(model.get_layer("low").kernel[0, 0])
     try:
         history = model.fit(**fed, batch_size=8, shuffle=False, verbose=0).history
@@ -1566,17 +1566,12 @@ def _step_of(model: keras.Model, data: _Interval, fed: dict, given: str) -> tupl
         raise _Hint(f"for {given} fit raised {_words(error)}") from None
     if "loss" not in history:
         raise _Hint("the log of fit has no entry 'loss'.")
-    return float(model.get_layer("low").kernel[0, 0]) - before, float(history["loss"][0])
-
-
-def _check_step(model: keras.Model, data: _Interval, fed: dict, given: str) -> float:
-    """End the check with a hint when a step of SGD(0.1) is not that of the loss with its penalty; the logged loss."""
-    moved, logged = _step_of(model, data, fed, given)
+    moved = float(model.get_layer("low").kernel[0, 0]) - before
     expected, of_penalty = -0.1 * data.slope(), -0.1 * 2 * data.penalty * data.start["low"][0][0]
     if not np.isclose(moved, expected, rtol=1e-2):
         reason = " The penalty is missing in it." if np.isclose(moved, expected - of_penalty, rtol=1e-2) else ""
         raise _Hint(f"for {given} a weight moved by {moved:.4f}; expected {expected:.4f}.{reason}")
-    return logged
+    return float(history["loss"][0])
 
 
 @_exercise

@@ -38,7 +38,7 @@ sys.path.insert(0, str(ROOT))
 RECORD = ROOT / "data" / "recorded" / "gpu.json"
 CLASSES = 80
 PHOTOGRAPH = (480, 640)
-FULL = {"body": "yolo", "side": 416, "batch": [8, 16, 32, 64, 128], "repeats": 7, "steps": 20}
+FULL = {"body": "yolo", "side": 416, "batch": [8, 16, 32, 64, 128], "repeats": 5, "steps": 20}
 FULL |= {"photographs": 64, "matrix": 8192}
 SMALL = {"body": "micro", "side": 64, "batch": [2, 4], "repeats": 3, "steps": 2, "photographs": 2, "matrix": 256}
 WORKERS = os.cpu_count() or 1
@@ -70,6 +70,8 @@ def seconds_of_a_step(runs: dict[str, Callable], size: dict) -> dict[str, list[f
         say(f"{name}: the first steps, which may compile …")
         run(size["steps"])
     rounds = [{name: run(size["steps"]) / size["steps"] for name, run in runs.items()} for _ in range(size["repeats"])]
+    for name in runs:
+        say(f"{name}: {1000 * statistics.median(times[name] for times in rounds):.3g} ms")
     return {name: [times[name] for times in rounds] for name in runs}
 
 

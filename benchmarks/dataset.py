@@ -3,19 +3,19 @@
     python benchmarks/dataset.py [--photographs 96] [--repeats 7] [--workers 2]
 
 Photographs of 640 x 480 pixels (generated smears, stored as JPEG) become batches of 16 at 416 x 416: decoded, resized
-and moved at random, mirrored, coloured, and their boxes written into the targets for 80 classes. *The original's way*
-does what keras-yolo3 (commit e6598d1) does for each photograph, in our own words: the whole photograph resized with the
-bicubic filter to 0.25 to 2 times the input, then hue, saturation and brightness as decimal numbers, by Matplotlib's
+and moved at random, mirrored, coloured, and their boxes made into targets for 80 classes. The yardstick does what
+keras-yolo3 (commit e6598d1) does for each photograph, in our own words: the whole photograph resized with the bicubic
+filter to 0.25 to 2 times the input, then hue, saturation and brightness as decimal numbers, by Matplotlib's
 `rgb_to_hsv` and `hsv_to_rgb`; one thread, as its `fit_generator` has it. Ours is `YoloDataset` with `augment=True`. All
-take turns. The floor is decoding alone.
+take turns. The floor is decoding alone, on one thread.
 """
 
 import argparse
 import os
-import platform
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -24,10 +24,10 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
-import PIL
 from matplotlib.colors import hsv_to_rgb, rgb_to_hsv
 from PIL import Image
 
+from benchmarks.table import Row, head, show
 from yolo_helpers.anchors import default_anchors
 from yolo_helpers.annotations import Annotation, open_image
 from yolo_helpers.dataset import GREY, YoloDataset
@@ -106,35 +106,32 @@ def rate(batches, count: int) -> float:
     return count / (time.perf_counter() - start)
 
 
+def measure(photographs: int = 96, repeats: int = 7, workers: int = 2) -> Iterator[Row]:
+    """The lines of the table, as they are measured."""
+    with tempfile.TemporaryDirectory() as folder:
+        annotations = write_photographs(Path(folder), photographs)
+        ways = {
+            "original": lambda: original_batches(annotations),
+            "grids, 1 thread": lambda: our_batches(annotations, "y_true", 1),
+            f"grids, {workers} threads": lambda: our_batches(annotations, "y_true", workers),
+            "boxes, 1 thread": lambda: our_batches(annotations, "boxes", 1),
+            f"boxes, {workers} threads": lambda: our_batches(annotations, "boxes", workers),
+            "floor": lambda: (open_image(a.image_path) for a in annotations),
+        }
+        rates = [[rate(way, photographs) for way in ways.values()] for _ in range(repeats + 1)]
+    original, *ours, most = np.array(rates[1:]).T  # the first round fills caches
+    for name, values in zip(list(ways)[1:-1], ours, strict=True):
+        yield Row(f"photographs from JPEG to batches: {name}", "images/s", values, original, most)
+
+
 def main() -> None:
     """Prints the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     for name, default in (("photographs", 96), ("repeats", 7), ("workers", 2)):
         parser.add_argument(f"--{name}", type=int, default=default, help="(default: %(default)s)")
     options = parser.parse_args()
-    many = f"{options.workers} threads"
-    with tempfile.TemporaryDirectory() as folder:
-        annotations = write_photographs(Path(folder), options.photographs)
-        ways = {
-            "the original's way, 1 thread": lambda: original_batches(annotations),
-            "ours, 1 thread": lambda: our_batches(annotations, "y_true", 1),
-            f"ours, {many}": lambda: our_batches(annotations, "y_true", options.workers),
-            "ours, targets as boxes, 1 thread": lambda: our_batches(annotations, "boxes", 1),
-            f"ours, targets as boxes, {many}": lambda: our_batches(annotations, "boxes", options.workers),
-            "floor: decoding alone, 1 thread": lambda: (open_image(a.image_path) for a in annotations),
-        }
-        rates = np.array([[rate(way, len(annotations)) for way in ways.values()] for _ in range(options.repeats + 1)])
-    rates = rates[1:]  # the first round fills caches
-    print(
-        f"{platform.machine()}, {os.cpu_count()} cores; Pillow {PIL.__version__}, NumPy {np.__version__}; "
-        f"{options.photographs} photographs of 640 x 480; photographs a second, median of {options.repeats} "
-        "(least to most)\n"
-    )
-    print("| | photographs a second | ratio |")
-    print("| --- | --- | --- |")
-    for name, values in zip(ways, rates.T, strict=True):
-        ratio = np.median(values) / np.median(rates[:, 0])
-        print(f"| {name} | {np.median(values):.0f} ({values.min():.0f} to {values.max():.0f}) | {ratio:.1f} |")
+    print(head())
+    show(measure(**vars(options)))
 
 
 if __name__ == "__main__":

@@ -13,11 +13,11 @@ import os
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks import dataset, loss, step
 from benchmarks.table import head, machine, show
+from yolo_helpers.anchors import DATA
 from yolo_helpers.detection import write_json
 
 if __name__ == "__main__":
@@ -35,4 +35,4 @@ if __name__ == "__main__":
             "columns": ["what", "ours: median (least to most)", "unit", "yardstick", "ratio", "floor"],
             "rows": rows,
         }
-        write_json(ROOT / "data" / "recorded" / "speed.json", record)
+        write_json(DATA / "recorded" / "speed.json", record)

@@ -136,8 +136,7 @@ def measure(batch: int = 16, size: int = 416, repeats: int = 15) -> Iterator[Row
         times = [[seconds(*call, outputs) for call in calls.values()] for _ in range(repeats + 1)]
         original, *ours, least = (np.array(times[1:]) * 1000).T
         for name, values in zip(list(calls)[1:-1], ours, strict=True):
-            case = f"{boxes} {'box' if boxes == 1 else 'boxes'}, {num_classes} {'class' if num_classes == 1 else 'classes'}"
-            yield Row(f"loss, {case}: {name}", "ms", values, original, least)
+            yield Row(f"loss, boxes {boxes}, classes {num_classes}: {name}", "ms", values, original, least)
 
 
 def main() -> None:

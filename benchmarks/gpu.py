@@ -16,7 +16,6 @@ import importlib.util
 import json
 import math
 import os
-import platform
 import shlex
 import statistics
 import subprocess
@@ -32,12 +31,13 @@ os.environ["KERAS_BACKEND"] = "jax"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # Nearly all of the memory, as PyTorch has it; JAX alone would take three quarters.
 os.environ.setdefault("XLA_PYTHON_CLIENT_MEM_FRACTION", "0.9")
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-RECORD = ROOT / "data" / "recorded" / "gpu.json"
-CLASSES = 80
-PHOTOGRAPH = (480, 640)
+from benchmarks.table import machine
+from yolo_helpers.anchors import DATA
+
+RECORD = DATA / "recorded" / "gpu.json"
+CLASSES, RATE = 80, 1e-4
 FULL = {"body": "yolo", "side": 416, "batch": [8, 16, 32, 64, 128], "repeats": 5, "steps": 20}
 FULL |= {"photographs": 64, "matrix": 8192}
 SMALL = {"body": "micro", "side": 64, "batch": [2, 4], "repeats": 3, "steps": 2, "photographs": 2, "matrix": 256}
@@ -79,9 +79,9 @@ def measure_jax(size: dict) -> dict:
     """All but PyTorch: seconds of a step for each line, and what was measured on."""
     import jax
     import keras
-    import numpy as np
     from keras import ops
 
+    from benchmarks.dataset import write_photographs
     from yolo_helpers.anchors import default_anchors
     from yolo_helpers.dataset import YoloDataset
     from yolo_helpers.loss import identity_loss
@@ -102,7 +102,7 @@ def measure_jax(size: dict) -> dict:
     layer = keras.layers.Lambda(mean_square, output_shape=(1,), name="yolo_loss", dtype="float32")
     alone = keras.Model(detector.input, layer(detector.outputs))
     for model in (boxes, dense, alone):
-        model.compile(keras.optimizers.Adam(1e-3), loss={"yolo_loss": identity_loss}, jit_compile=True)
+        model.compile(keras.optimizers.Adam(RATE), loss={"yolo_loss": identity_loss}, jit_compile=True)
         model.optimizer.build(model.trainable_variables)
 
     device = jax.devices()[0]
@@ -111,7 +111,6 @@ def measure_jax(size: dict) -> dict:
     multiplied = sum(math.prod(layer.kernel.shape) * math.prod(layer.output.shape[1:3]) for layer in convolutions)
     result = {
         "device": device.device_kind if memory is None else f"{device.device_kind}, {memory / 2**30:.0f} GiB for JAX",
-        "versions": {module.__name__: module.__version__ for module in (jax, keras, np)},
         "parameters": sum(math.prod(weight.shape) for weight in body.trainable_weights),
         # A multiplication and an addition each; forward, and backward for the inputs and for the weights.
         "flop": 3 * 2 * multiplied,
@@ -151,6 +150,7 @@ def measure_jax(size: dict) -> dict:
         return run
 
     with tempfile.TemporaryDirectory() as folder:
+        say(f"drawing {size['photographs']} photographs …")
         photographs = write_photographs(Path(folder), size["photographs"])
 
         def data(count, batch, targets="boxes", **settings):
@@ -224,24 +224,6 @@ def reading(files) -> Callable:
         return time.perf_counter() - begun
 
     return run
-
-
-def write_photographs(folder: Path, count: int) -> list:
-    """Generated smears as JPEG files of 640 x 480, with their annotations."""
-    import numpy as np
-    from PIL import Image
-
-    from yolo_helpers.annotations import Annotation
-    from yolo_helpers.smear import draw_smear
-
-    say(f"drawing {count} photographs …")
-    annotations = []
-    for i in range(count):
-        pixels, boxes, classes = draw_smear(np.random.default_rng(i), PHOTOGRAPH)
-        path = folder / f"{i}.jpg"
-        Image.fromarray(pixels).save(path, quality=90)
-        annotations.append(Annotation(path, boxes, classes))
-    return annotations
 
 
 def torch_body(name: str, outputs: int):
@@ -324,18 +306,17 @@ def measure_torch(size: dict, batch: int) -> dict:
     from yolo_helpers.model import L2
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    result = {"versions": {"torch": torch.__version__}}
     if device == "cpu" and size is FULL:
-        return result | {"note": "PyTorch: not measured, the one installed here finds no GPU."}
+        return {"note": "PyTorch: not measured, the one installed here finds no GPU."}
     torch.manual_seed(0)
     torch.backends.cudnn.benchmark = True  # tries several ways of each convolution, as XLA does
     network = torch_body(size["body"], 3 * (5 + CLASSES)).to(device, memory_format=torch.channels_last)
-    result["parameters"] = sum(weight.numel() for weight in network.parameters())
+    result = {"parameters": sum(weight.numel() for weight in network.parameters())}
     kernels = [weight for weight in network.parameters() if weight.ndim == 4]
     others = [weight for weight in network.parameters() if weight.ndim != 4]
     # The derivative of the penalty L2 w^2, for the kernels as in Keras.
     groups = [{"params": kernels, "weight_decay": 2 * L2}, {"params": others}]
-    optimizer = torch.optim.Adam(groups, lr=1e-3, fused=True)
+    optimizer = torch.optim.Adam(groups, lr=RATE, fused=True)
     images = torch.randint(256, (batch, 3, size["side"], size["side"]), dtype=torch.uint8, device=device)
     images = images.contiguous(memory_format=torch.channels_last)
 
@@ -445,8 +426,7 @@ def print_table(record: dict) -> None:
     Args:
         record: what `--record` writes.
     """
-    versions = ", ".join(f"{name} {version}" for name, version in record["versions"].items())
-    print(f"{record['date']}, {record['hardware']}; {versions}; {record['what']}\n")
+    print(f"{record['date']}, {record['device']}; {record['machine']}; {record['what']}\n")
     print("| | batch | images a second | ms | share of the matrix rate | compared with | ratio | floor, ms |")
     print("| --- | --- | --- | --- | --- | --- | --- | --- |")
     product = record["product"]
@@ -505,8 +485,8 @@ def main(options: argparse.Namespace, size: dict) -> None:
     product = figures("product", 1, jax["product"])
     record = {
         "date": datetime.datetime.now(tz=datetime.UTC).date().isoformat(),
-        "hardware": f"{jax['device']}; {platform.machine()}, {os.cpu_count()} cores",
-        "versions": {"python": platform.python_version()} | jax["versions"] | torch.get("versions", {}),
+        "device": jax["device"],
+        "machine": machine(),
         "command": shlex.join(["python", "benchmarks/gpu.py", *sys.argv[1:]]),
         "what": f"{size['body']} body, {size['side']} x {size['side']}, {CLASSES} classes, {jax['parameters']} trained "
         f"parameters, {jax['flop'] / 1e9:.3g} GFLOP an image forward and backward, bfloat16; {WORKERS} threads read "

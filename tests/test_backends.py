@@ -6,6 +6,7 @@
 import importlib.util
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -33,7 +34,7 @@ from yolo_helpers.detection import detect, yolo_eval
 from yolo_helpers.loss import TRUE_BOXES_AT_ONCE, YoloLoss, identity_loss, yolo_loss
 from yolo_helpers.model import micro_yolo_body
 from yolo_helpers.smear import CLASS_NAMES, write_smears
-from yolo_helpers.training import BEST, HISTORY, STATE, Stage, train
+from yolo_helpers.training import BEST, HISTORY, STATE, Stage, create_model, train
 
 BACKEND = keras.backend.backend()
 # By the imports above. Later Keras itself imports it, where it is installed, to seed and to save.
@@ -225,6 +226,67 @@ def test_the_loss_layer_survives_saving(tmp_path):
     assert logged.pop("loss") == pytest.approx(sum(expected.values()), rel=1e-5)
     # On JAX Keras cannot update a layer's metrics (keras issue 21639).
     assert logged == pytest.approx({} if BACKEND == "jax" else expected, rel=1e-5)
+
+
+def test_boxes_and_grids_have_one_loss_in_bfloat16(data):
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        body = eight_convolutions(keras.Input((*SHAPE, 3)))
+        models = [create_model(body, SHAPE, ANCHORS, 3, targets=kind) for kind in ("y_true", "boxes")]
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert keras.backend.standardize_dtype(body.outputs[0].dtype) == "bfloat16"
+    grids, boxes = (
+        YoloDataset(data.annotations, SHAPE, ANCHORS, 3, 2, targets=kind)[0] for kind in ("y_true", "boxes")
+    )
+    losses = [model.predict_on_batch(inputs) for model, (inputs, _) in zip(models, (grids, boxes), strict=True)]
+    # Corners rounded to bfloat16, eight bits, would be up to a quarter of a pixel off here.
+    np.testing.assert_allclose(losses[1], losses[0], rtol=1e-5)
+    assert losses[0].dtype == np.float32 and np.isfinite(losses[0]).all()
+
+
+def gpu_benchmark(*arguments):
+    """benchmarks/gpu.py in a process of its own, on the CPU."""
+    # Without its newer way of making code for the CPU, XLA compiles these steps in half the time.
+    flags = os.environ.get("XLA_FLAGS", "") + " --xla_cpu_use_fusion_emitters=false"
+    environment = os.environ | {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": flags}
+    command = [sys.executable, "benchmarks/gpu.py", *arguments]
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+
+
+@pytest.mark.skipif(BACKEND != "jax", reason="it measures JAX")
+def test_the_gpu_benchmark_runs_every_line_in_a_small_size():
+    run = gpu_benchmark("--small", "--batch", "2")
+    assert run.returncode == 0, run.stderr
+    table = [line.strip("| ").split(" | ") for line in run.stdout.splitlines() if line.startswith("|")]
+    lines = {cells[0]: cells for cells in table[3:]}
+    yardstick = importlib.util.find_spec("torch") is not None
+    assert len(lines) == len(table) - 3 and {name.replace(", not compiled", "") for name in lines} == {
+        "step, boxes",
+        "step, boxes (best batch)",
+        "step, dense",
+        "step without the loss",
+        "fit from memory, boxes",
+        "fit from memory, dense",
+        "fit from JPEG files, boxes",
+        "JPEG files read, no training",
+        *(["PyTorch, step without the loss"] if yardstick else []),
+    }
+    assert yardstick or "PyTorch: not measured" in run.stdout
+    assert table[2][0].startswith("product of")
+    for figures in (table[2][0].split(", ")[1], *(cell for cells in lines.values() for cell in cells[2:4])):
+        median, least, most = (float(number) for number in re.findall(r"\d[\d.e+-]*", figures))
+        assert 0 < least <= median <= most
+
+
+@pytest.mark.skipif(BACKEND != "jax", reason="it measures JAX")
+@pytest.mark.parametrize(("arguments", "why"), [(["--small"], "run with --small"), ([], "no GPU here")])
+def test_nothing_measured_on_a_cpu_is_recorded_as_a_gpus(arguments, why):
+    record = ROOT / "data" / "recorded" / "gpu.json"
+    before = record.read_bytes() if record.exists() else None
+    run = gpu_benchmark("--record", *arguments)
+    assert run.returncode == 1 and why in run.stderr and len(run.stderr.splitlines()) == 1 and not run.stdout
+    assert (record.read_bytes() if record.exists() else None) == before
 
 
 @pytest.mark.skipif(BACKEND != "tensorflow", reason="the run on TensorFlow starts the others")

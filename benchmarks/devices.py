@@ -271,14 +271,17 @@ def trained(name, forms, folder, python=sys.executable):
     Returns:
         Form -> the weights of each process at the moments start, first (after the first step) and last, or why there
         are none; and the versions of the packages.
+
+    Raises:
+        RuntimeError: if a process ends before it has begun to train, as when the interpreter lacks the library.
     """
     folder, engine = Path(folder), ENGINES[name]
     running = []
     try:
         for process, environment in enumerate(environments(engine)):
             command = [python, __file__, "--child", name, str(process), folder, *forms]
-            log = (folder / f"{process}.log").open("w", encoding="utf-8")
-            running.append(subprocess.Popen(command, env=os.environ | environment, stdout=log, stderr=log))
+            with (folder / f"{process}.log").open("w", encoding="utf-8") as log:
+                running.append(subprocess.Popen(command, env=os.environ | environment, stdout=log, stderr=log))
         for process in running:
             process.wait(SECONDS)
     except subprocess.TimeoutExpired:
@@ -287,11 +290,11 @@ def trained(name, forms, folder, python=sys.executable):
         for process in running:
             process.kill()
             process.wait()
+    if not (folder / "versions.json").exists():
+        raise RuntimeError(f"{name} did not begin: {(folder / '0.log').read_text(encoding='utf-8')[-500:]}")
     versions = json.loads((folder / "versions.json").read_text(encoding="utf-8"))
-    found = (
-        {form: [read(folder / f"{form}-{process}") for process in range(engine.processes)] for form in forms},
-        versions,
-    )
+    found = {form: [read(folder / f"{form}-{process}") for process in range(engine.processes)] for form in forms}
+    return found, versions
 
 
 def environments(engine):

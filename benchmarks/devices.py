@@ -338,21 +338,26 @@ def compare(found, alone):
 
     Returns:
         "verdict": equal, step, other or refused; and with it "difference", the largest one in any process as a part of
-        the largest change, after all steps; "factor", the first step as a multiple of the right one; or "reason".
+        the largest change, after all steps; "apart", how far the processes differ from each other, likewise; "factor",
+        the first step as a multiple of the right one; or "reason".
     """
     refused = [part for part in found if isinstance(part, str)]
     if refused:
         return {"verdict": "refused", "reason": refused[0]}
     alone = alone[0]
     right, change = alone["first"] - alone["start"], np.abs(alone["last"] - alone["start"]).max()
-    difference = max(float(np.abs(part["last"] - alone["last"]).max() / change) for part in found)
+
+    def apart(one, other):
+        return float(np.abs(one["last"] - other["last"]).max() / change)
+
+    entry = {"difference": max(apart(part, alone) for part in found), "apart": apart(found[0], found[-1])}
     step = found[0]["first"] - found[0]["start"]
     factor = float(step @ right / (right @ right))
-    if difference < SAME:
-        return {"verdict": "equal", "difference": difference}
+    if entry["difference"] < SAME:
+        return {"verdict": "equal", **entry}
     if np.abs(step - factor * right).max() < SAME * np.abs(right).max():
-        return {"verdict": "step", "factor": round(factor, 3), "difference": difference}
-    return {"verdict": "other", "difference": difference}
+        return {"verdict": "step", "factor": round(factor, 3), **entry}
+    return {"verdict": "other", **entry}
 
 
 def text(entry):

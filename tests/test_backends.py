@@ -17,6 +17,7 @@ from keras import ops
 from PIL import Image
 from reference import ANCHORS, MASKS, ROOT, heads_that_see, needs_oracle, oracle_case, plain_terms, random_case
 
+from benchmarks import devices
 from yolo_helpers.annotations import read_annotations
 from yolo_helpers.dataset import YoloDataset
 from yolo_helpers.detection import detect, yolo_eval
@@ -204,6 +205,20 @@ def test_the_loss_layer_survives_saving(tmp_path):
     assert logged.pop("loss") == pytest.approx(sum(expected.values()), rel=1e-5)
     # On JAX Keras cannot update a layer's metrics (keras issue 21639).
     assert logged == pytest.approx({} if BACKEND == "jax" else expected, rel=1e-5)
+
+
+PARALLEL = {"tensorflow": "TensorFlow: MirroredStrategy, 2 devices", "jax": "JAX: DataParallel, 2 devices"}
+
+
+@pytest.mark.skipif(BACKEND not in PARALLEL, reason="PyTorch has neither in Keras")
+def test_two_devices_take_the_step_of_one(tmp_path):
+    trained = {}
+    for name in (devices.ALONE[BACKEND], PARALLEL[BACKEND]):
+        (tmp_path / name).mkdir()
+        trained[name], _ = devices.trained(name, ["layer"], tmp_path / name)
+    alone, parallel = trained.values()
+    entry = devices.compare(parallel["layer"], alone["layer"])
+    assert entry["verdict"] == "equal" and entry["difference"] < 1e-5
 
 
 @pytest.mark.skipif(BACKEND != "tensorflow", reason="the run on TensorFlow starts the others")

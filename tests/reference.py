@@ -35,14 +35,20 @@ def oracle_case(number):
     return case
 
 
-def random_case(seed, input_shape=(64, 96), num_classes=3, batch=2, boxes=4, heads=3):
-    """Outputs and targets where some predictions lie on the truth, so that the ignore mask has work to do."""
-    rng = np.random.default_rng(seed)
-    anchors = ANCHORS[: 3 * heads]
+def random_boxes(rng, input_shape=(64, 96), num_classes=3, batch=2, boxes=4):
+    """(B, boxes, 5), as `preprocess_true_boxes` takes them."""
     sizes = rng.uniform(4, 40, (batch, boxes, 2))
     centres = rng.uniform(0, 1, (batch, boxes, 2)) * (input_shape[1], input_shape[0])
     labels = rng.integers(0, num_classes, (batch, boxes, 1))
-    true_boxes = np.concatenate([centres - sizes / 2, centres + sizes / 2, labels], -1).astype(np.float32)
+    return np.concatenate([centres - sizes / 2, centres + sizes / 2, labels], -1).astype(np.float32)
+
+
+def random_case(seed, input_shape=(64, 96), num_classes=3, batch=2, boxes=4, heads=3, true_boxes=None):
+    """Outputs and targets where some predictions lie on the truth, so that the ignore mask has work to do."""
+    rng = np.random.default_rng(seed)
+    anchors = ANCHORS[: 3 * heads]
+    if true_boxes is None:
+        true_boxes = random_boxes(rng, input_shape, num_classes, batch, boxes)
     y_true = preprocess_true_boxes(true_boxes, input_shape, anchors, num_classes)
     outputs = []
     for target, mask in zip(y_true, MASKS[3 * heads], strict=True):

@@ -15,7 +15,17 @@ import numpy as np
 import pytest
 from keras import ops
 from PIL import Image
-from reference import ANCHORS, MASKS, ROOT, heads_that_see, needs_oracle, oracle_case, plain_terms, random_case
+from reference import (
+    ANCHORS,
+    MASKS,
+    ROOT,
+    heads_that_see,
+    needs_oracle,
+    oracle_case,
+    plain_terms,
+    random_boxes,
+    random_case,
+)
 
 from benchmarks import devices
 from yolo_helpers.annotations import read_annotations
@@ -95,6 +105,17 @@ def test_more_boxes_than_are_compared_at_once():
     loss, _ = loss_and_gradient(outputs, y_true, *arguments, compiled=FASTEST)
     terms = plain_terms(outputs, y_true, *arguments, 0.5, MASKS[9])
     np.testing.assert_allclose(loss[:, 0], sum(terms.values()), rtol=1e-5)
+
+
+def test_boxes_have_the_loss_and_gradient_of_their_grids():
+    true_boxes = random_boxes(np.random.default_rng(2), SHAPE, boxes=60)
+    outputs, y_true, *arguments = random_case(2, SHAPE, true_boxes=true_boxes)
+    assert sum(target[..., 4].sum() for target in y_true) < 120  # some share a slot
+    loss, gradients = loss_and_gradient(outputs, y_true, *arguments, compiled=FASTEST)
+    same, same_gradients = loss_and_gradient(outputs, [true_boxes], *arguments, compiled=FASTEST)
+    np.testing.assert_allclose(same, loss, rtol=1e-5)
+    for one, other in zip(same_gradients, gradients, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-5 * np.abs(other).max())
 
 
 @pytest.mark.parametrize("compiled", COMPILED)

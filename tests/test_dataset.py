@@ -54,6 +54,23 @@ def test_a_batch_is_what_the_training_model_takes(annotations):
     assert len(data[2][0][0]) == 1  # the last batch is short
 
 
+def test_boxes_as_they_are_in_place_of_grids(annotations):
+    crowded = Annotation(annotations[0].image_path, np.tile(annotations[0].boxes, (4, 1)), np.arange(4) % 2)
+    data = dataset([*annotations, crowded], targets="boxes")
+    for batch in range(len(data)):  # T is that of the crowded photograph, in every batch
+        (image, boxes), zeros = data[batch]
+        assert boxes.shape == (len(image), 4, 5) and boxes.dtype == np.float32 and zeros.shape == (len(image), 1)
+        for row, i in zip(boxes, range(3 * batch, 9), strict=False):
+            expected = data.sample(i)[1]
+            np.testing.assert_array_equal(row[: len(expected)], expected)
+            assert not row[len(expected) :].any()
+    with pytest.raises(ValueError, match="targets: expected 'y_true' or 'boxes', found 'grids'"):
+        dataset(annotations, targets="grids")
+    annotations[1].classes[0] = 2
+    with pytest.raises(ValueError, match="image 1, box 0: expected a class from 0 to 1, found 2"):
+        dataset(annotations, targets="boxes")[0]
+
+
 @pytest.mark.parametrize("augment", [False, True])
 def test_every_box_stays_on_its_object(annotations, augment):
     data = dataset(annotations, augment=augment)

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from reference import ANCHORS, MASKS, needs_oracle, oracle_case, plain_terms, random_case
+from reference import ANCHORS, MASKS, needs_oracle, oracle_case, plain_targets, plain_terms, random_boxes, random_case
 
 from tools.record_parity import RECORD, compare
 from yolo_helpers.anchors import objects_gathered
@@ -158,9 +158,71 @@ def test_untrained_confidence_costs_ln_2_a_slot():
     assert loss[0, 0] == pytest.approx(10647 * np.log(2), rel=1e-5)
 
 
+@settings(max_examples=40, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    shape=st.sampled_from([(32, 32), (64, 32), (32, 96)]),
+    num_classes=st.integers(1, 5),
+    boxes=st.integers(1, 12),
+    heads=st.sampled_from([2, 3]),
+    across_heads=st.booleans(),
+    whole=st.booleans(),
+)
+def test_boxes_give_the_loss_of_their_grids(seed, shape, num_classes, boxes, heads, across_heads, whole):
+    """Boxes in any order, with padding between them, often two in a slot, centres on the border: as a plain loop."""
+    rng = np.random.default_rng(seed)
+    limit = np.array(shape[::-1])
+    sizes = rng.uniform(2, 40, (2, boxes, 2))
+    centres = rng.uniform(0, 1, (2, boxes, 2)) * limit
+    if whole:  # anchors and corners of cells: what lies on an edge must fall to the same side
+        sizes, centres = (
+            rng.choice(ANCHORS[: 3 * heads], (2, boxes)),
+            rng.integers(0, limit // 8 + 1, (2, boxes, 2)) * 8,
+        )
+    labels = rng.integers(0, num_classes, (2, boxes, 1))
+    true_boxes = np.concatenate([centres - sizes / 2, centres + sizes / 2, labels], -1).astype(np.float32)
+    true_boxes[rng.random((2, boxes)) < 0.3] = 0
+    anchors = ANCHORS[: 3 * heads]
+    y_true = plain_targets(true_boxes, shape, anchors, num_classes, MASKS[3 * heads])
+    y_true = [target.astype(np.float32) for target in y_true]
+    outputs = [rng.normal(0, 1, (*target.shape[:3], 3 * (5 + num_classes))).astype(np.float32) for target in y_true]
+    found = yolo_loss_terms([*outputs, true_boxes], anchors, num_classes, 0.3, ignore_across_heads=across_heads)
+    expected = plain_terms(outputs, y_true, anchors, num_classes, 0.3, MASKS[3 * heads], across_heads)
+    for name, values in expected.items():
+        np.testing.assert_allclose(found[name], values, rtol=1e-4, atol=1e-3, err_msg=name)
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize("boxes", [1, 60])
+def test_boxes_have_the_gradient_of_their_grids(boxes, jit_compile):
+    true_boxes = random_boxes(np.random.default_rng(boxes), boxes=boxes)
+    outputs, y_true, *arguments = random_case(11, true_boxes=true_boxes)
+    written = sum(target[..., 4].sum() for target in y_true)
+    assert written == 2 if boxes == 1 else written < 2 * boxes  # of 60, some share a slot
+    loss, gradients = loss_and_gradient(outputs, y_true, *arguments, jit_compile=jit_compile)
+    same, same_gradients = loss_and_gradient(outputs, [true_boxes], *arguments, jit_compile=jit_compile)
+    np.testing.assert_allclose(same, loss, rtol=1e-5)
+    for one, other in zip(same_gradients, gradients, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-5 * np.abs(other).max())
+
+
+def test_any_number_of_boxes_an_image():
+    """More than the grids may hold for one head."""
+    outputs, _, *_ = random_case(6, input_shape=(96, 96), batch=1)
+    count = 3 * 12 * 12
+    assert count > objects_gathered(count)
+    loss = yolo_loss([*outputs, crowd(count)], ANCHORS, 3).numpy()
+    y_true = [x.astype(np.float32) for x in plain_targets(crowd(count), (96, 96), ANCHORS, 3, MASKS[9])]
+    assert loss[0, 0] == pytest.approx(
+        sum(plain_terms(outputs, y_true, ANCHORS, 3, 0.5, MASKS[9]).values())[0], rel=1e-4
+    )
+
+
 def test_wrong_number_of_tensors_is_said():
     outputs, y_true, *arguments = random_case(9)
-    with pytest.raises(ValueError, match="3 outputs and 3 targets in args, found 5"):
+    with pytest.raises(
+        ValueError, match=r"3 outputs and 3 targets in args, or 3 outputs and boxes \(B, T, 5\), found 5"
+    ):
         yolo_loss([*outputs, *y_true[:2]], *arguments)
 
 

@@ -57,6 +57,22 @@ def equal_weights(one, other):
     return all(np.array_equal(a, b) for a, b in zip(one.get_weights(), other.get_weights(), strict=True))
 
 
+def test_grids_and_boxes_train_alike(smears):
+    weights = []
+    for targets in ("y_true", "boxes"):
+        body = new_body()
+        model = create_model(body, SHAPE, ANCHORS, 3, targets=targets)
+        model.compile(optimizer=keras.optimizers.SGD(1e-4), loss={"yolo_loss": identity_loss})
+        model.fit(batches(smears, targets=targets), epochs=2, shuffle=False, verbose=0)
+        weights.append(body.get_weights())
+    start = new_body().get_weights()
+    moved = max(np.abs(grids - before).max() for grids, before in zip(weights[0], start, strict=True))
+    for grids, boxes in zip(*weights, strict=True):
+        np.testing.assert_allclose(boxes, grids, rtol=1e-5, atol=1e-5 * moved)
+    with pytest.raises(ValueError, match="targets: expected 'y_true' or 'boxes', found 'box'"):
+        create_model(body, SHAPE, ANCHORS, 3, targets="box")
+
+
 def test_the_models_output_is_its_loss(smears):
     body = new_body()
     model = create_model(body, SHAPE, ANCHORS, 3)

@@ -1,4 +1,4 @@
-"""The data set: annotations become batches ((image, *y_true), zeros), the form in which the training model is fed."""
+"""The data set: annotations become batches ((image, *targets), zeros), the form in which the training model is fed."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ from PIL import Image
 
 from yolo_helpers.annotations import Annotation, open_image
 from yolo_helpers.boxes import Placement, clip_boxes, letterbox
-from yolo_helpers.targets import preprocess_true_boxes
+from yolo_helpers.targets import check_kind, check_true_boxes, preprocess_true_boxes
 
 GREY = (128, 128, 128)  # what surrounds a photograph that does not fill the input, as in keras-yolo3
 
@@ -31,10 +31,13 @@ class YoloDataset(keras.utils.PyDataset):
             photographs come in order, letterboxed and unchanged; for validation.
         seed: for the order and the changes.
         anchor_mask: the anchors of each head, coarsest first; darknet's when None.
+        targets: "y_true"; or "boxes", for `create_model(..., targets="boxes")`: a batch is then ((image, boxes), zeros)
+            with boxes (B, T, 5), the corners in pixels of the input and the class. T is the most that any photograph
+            has, the same in every batch; rows of zeros are padding.
         **kwargs: workers, use_multiprocessing and max_queue_size of keras.utils.PyDataset.
 
     Raises:
-        ValueError: if there are no annotations.
+        ValueError: if there are no annotations, or for an unknown kind of targets.
     """
 
     def __init__(
@@ -47,11 +50,13 @@ class YoloDataset(keras.utils.PyDataset):
         augment: bool = False,
         seed: int = 0,
         anchor_mask: list[list[int]] | None = None,
+        targets: str = "y_true",
         **kwargs,
     ):
         super().__init__(**kwargs)
         if not annotations:
             raise ValueError("The data set is empty: there is no annotated photograph in it.")
+        check_kind(targets)
         self.annotations = list(annotations)
         self.input_shape = tuple(int(side) for side in input_shape)
         self.anchors = np.asarray(anchors, np.float32).reshape(-1, 2)
@@ -60,6 +65,8 @@ class YoloDataset(keras.utils.PyDataset):
         self.augment = augment
         self.seed = seed
         self.anchor_mask = anchor_mask
+        self.targets = targets
+        self.max_boxes = max(1, max(len(annotation.classes) for annotation in self.annotations))
         self.epoch = 0
 
     def __len__(self):
@@ -67,11 +74,15 @@ class YoloDataset(keras.utils.PyDataset):
 
     def __getitem__(self, index):
         images, boxes = zip(*(self.sample(i) for i in self._indices(index)), strict=True)
-        padded = np.zeros((len(boxes), max(map(len, boxes)), 5), np.float32)
+        padded = np.zeros((len(boxes), self.max_boxes, 5), np.float32)
         for row, found in zip(padded, boxes, strict=True):
             row[: len(found)] = found
-        y_true = preprocess_true_boxes(padded, self.input_shape, self.anchors, self.num_classes, self.anchor_mask)
-        return (np.stack(images), *y_true), np.zeros((len(images), 1), np.float32)
+        if self.targets == "boxes":
+            check_true_boxes(padded, self.input_shape, self.num_classes)
+            targets = [padded]
+        else:
+            targets = preprocess_true_boxes(padded, self.input_shape, self.anchors, self.num_classes, self.anchor_mask)
+        return (np.stack(images), *targets), np.zeros((len(images), 1), np.float32)
 
     def on_epoch_end(self):
         # Keras stops its workers before it calls this, so no batch is made while the epoch changes.

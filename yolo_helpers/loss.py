@@ -13,7 +13,7 @@ by `ignore_thresh` or more: such a slot is neither right nor wrong. (Darknet loo
 loss is the mean of the numbers here; the formula's origin is darknet's `yolo_layer.c` and arXiv:1804.02767.
 
 An image has thousands of slots and few objects, and three of the four terms belong to objects alone. So the slots with
-an object are gathered first, and only the confidence is computed for all.
+an object are found first, in the targets or from the boxes themselves, and only the confidence is computed for all.
 """
 
 import math
@@ -27,7 +27,7 @@ from yolo_helpers.anchors import STRIDES, default_anchor_mask, objects_gathered
 from yolo_helpers.model import yolo_head
 
 TERMS = ("xy", "wh", "confidence", "class")
-TRUE_BOXES_AT_ONCE = 8  # bounds the memory of the ignore mask: slots x this many overlaps at a time
+TRUE_BOXES_AT_ONCE = 4  # of the ignore mask: each turn of its loop compares all slots with this many boxes
 
 
 @keras.saving.register_keras_serializable(package="yolo_helpers")
@@ -57,7 +57,9 @@ def yolo_loss(
 
     Args:
         args: [*outputs, *y_true], coarsest head first: the raw outputs (B, h, w, 3 (5 + C)) and the targets
-            (B, h, w, 3, 5 + C) of `preprocess_true_boxes`; h and w must be known.
+            (B, h, w, 3, 5 + C) of `preprocess_true_boxes`; h and w must be known. Or [*outputs, true_boxes], with the
+            boxes (B, T, 5) that `preprocess_true_boxes` takes, checked before by `check_true_boxes`; rows without area
+            are padding. The loss is the same.
         anchors: (A, 2), width and height in pixels of the input.
         num_classes: C.
         ignore_thresh: IoU from which an empty slot's confidence is not punished, 0 to 1.
@@ -68,8 +70,8 @@ def yolo_loss(
             that is the coarsest head. A loss for another head alone must be told.
 
     Returns:
-        (B, 1). Its mean over the batch is what keras-yolo3 returns. NaN for an image with more objects in a head than
-        `objects_gathered` allows, which `preprocess_true_boxes` refuses.
+        (B, 1). Its mean over the batch is what keras-yolo3 returns. From y_true, NaN for an image with more objects in
+        a head than `objects_gathered` allows, which `preprocess_true_boxes` refuses; from boxes, any number will do.
     """
     terms = yolo_loss_terms(args, anchors, num_classes, ignore_thresh, anchor_mask, ignore_across_heads, input_shape)
     return ops.expand_dims(sum(terms.values()), -1)
@@ -90,46 +92,100 @@ def yolo_loss_terms(
         {'xy', 'wh', 'confidence', 'class'}, each (B,).
 
     Raises:
-        ValueError: if `args` does not hold one output and one target for each head.
+        ValueError: if `args` holds neither one output and one target for each head, nor the outputs and boxes.
     """
     anchors = np.asarray(anchors, np.float32).reshape(-1, 2)
     anchor_mask = default_anchor_mask(len(anchors)) if anchor_mask is None else anchor_mask
     heads = len(anchor_mask)
-    if len(args) != 2 * heads:
-        raise ValueError(f"Expected {heads} outputs and {heads} targets in args, found {len(args)} tensors.")
-    outputs, y_true = [[ops.convert_to_tensor(x) for x in part] for part in (args[:heads], args[heads:])]
+    outputs, targets = [[ops.convert_to_tensor(x) for x in part] for part in (args[:heads], args[heads:])]
     if input_shape is None:
         input_shape = [STRIDES[0] * side for side in ops.shape(outputs[0])[1:3]]
-    objects = [_gather_objects(target) for target in y_true]
+    if len(targets) == 1 and len(targets[0].shape) == 3:
+        grids = [ops.shape(output)[1:3] for output in outputs]
+        objects = _objects_of_boxes(targets[0], grids, anchors, num_classes, anchor_mask, input_shape)
+    elif len(targets) == heads:
+        objects = [_objects_of_slots(target) for target in targets]
+    else:
+        raise ValueError(
+            f"Expected {heads} outputs and {heads} targets in args, or {heads} outputs and boxes (B, T, 5), "
+            f"found {len(args)} tensors."
+        )
     boxes = [weight[..., None] * true[..., :4] for weight, _, true in objects]
     if ignore_across_heads:
-        weights, together = ops.concatenate([weight for weight, _, _ in objects], 1), ops.concatenate(boxes, 1)
-        _, order = ops.top_k(weights, weights.shape[1])  # padding to the end
-        boxes = [ops.take_along_axis(together, order[..., None], axis=1)] * heads
+        weights = ops.concatenate([weight for weight, _, _ in objects], 1)
+        boxes = [_filled_first(weights, ops.concatenate(boxes, 1))] * heads
     of_head = [
-        _head_terms(output, target, *found, true_boxes, anchors[mask], num_classes, input_shape, ignore_thresh)
-        for output, target, found, true_boxes, mask in zip(outputs, y_true, objects, boxes, anchor_mask, strict=True)
+        _head_terms(output, found, true_boxes, anchors[mask], num_classes, input_shape, ignore_thresh)
+        for output, found, true_boxes, mask in zip(outputs, objects, boxes, anchor_mask, strict=True)
     ]
     return {name: sum(terms[name] for terms in of_head) for name in of_head[0]}
 
 
-def _gather_objects(y_true):
-    """The slots with an object, a fixed number G an image: weight (B, G), 1 or for padding at the end 0; slot (B, G);
-    and their targets (B, G, 5 + C)."""
+# Both kinds of targets are brought into one form, the objects of a head, G an image: their weight (B, G), which is 1,
+# or 0 for padding, and padding stands at the end; their slot (B, G); and their targets (B, G, 5 + C).
+
+
+def _objects_of_slots(y_true):
+    """The objects of a head from its grid (B, h, w, 3, 5 + C)."""
     batch, slots = ops.shape(y_true)[0], math.prod(y_true.shape[1:4])
     y_true = ops.reshape(ops.stop_gradient(y_true), (batch, slots, y_true.shape[-1]))
     weight, slot = ops.top_k(y_true[..., 4], objects_gathered(slots))
-    return weight, slot, _take(y_true, slot)
+    # An image with more objects than are gathered has no loss, rather than the loss of a part of it.
+    left_out = ops.sum(ops.cast(y_true[..., 4] > 0, "int32"), -1) > weight.shape[-1]
+    return ops.where(left_out[:, None], np.nan, weight), slot, _take(y_true, slot)
+
+
+def _objects_of_boxes(true_boxes, grids, anchors, num_classes, anchor_mask, input_shape):
+    """The objects of each head from boxes (B, T, 5), as `preprocess_true_boxes` would write them into its grid."""
+    true_boxes = ops.cast(ops.stop_gradient(true_boxes), "float32")
+    count = ops.shape(true_boxes)[1]
+    centre, extent = (true_boxes[..., 0:2] + true_boxes[..., 2:4]) / 2, true_boxes[..., 2:4] - true_boxes[..., 0:2]
+    size = ops.cast([input_shape[1], input_shape[0]], "float32")
+    one_hot = ops.one_hot(ops.cast(true_boxes[..., 4], "int32"), num_classes)
+    true = ops.concatenate([centre / size, extent / size, ops.ones_like(centre[..., :1]), one_hot], -1)
+    is_box = ops.all(extent > 0, -1)
+    # The IoU of two boxes on one centre, as in `anchor_iou`.
+    intersection = ops.prod(ops.minimum(extent[..., None, :], anchors), -1)
+    anchor = ops.argmax(intersection / (ops.prod(extent, -1)[..., None] + anchors.prod(-1) - intersection), -1)
+
+    objects = []
+    for stride, (rows, columns), mask in zip(STRIDES, grids, anchor_mask, strict=False):
+        fits = anchor[..., None] == ops.convert_to_tensor(mask, anchor.dtype)  # (B, T, 3)
+        cell = ops.cast(centre / stride, "int32")
+        i, j = ops.clip(cell[..., 0], 0, columns - 1), ops.clip(cell[..., 1], 0, rows - 1)
+        slot = (j * columns + i) * len(mask) + ops.cast(ops.argmax(fits, -1), "int32")
+        here = ops.logical_and(is_box, ops.any(fits, -1))
+        slot = ops.where(here, slot, 0)
+        # Where two boxes claim one slot, the later one has it.
+        order = ops.arange(count)
+        same = ops.logical_and(slot[:, :, None] == slot[:, None, :], here[:, None, :])
+        taken = ops.any(ops.logical_and(same, order[:, None] < order), -1)
+        weight = ops.cast(ops.logical_and(here, ops.logical_not(taken)), "float32")
+        objects.append([_filled_first(weight, values) for values in (weight, slot, true)])
+    return objects
+
+
+def _filled_first(weight, values):
+    """Values (B, T, ...) in the order in which those of weight 0 stand at the end."""
+    count = ops.shape(weight)[1]
+    order = ops.argsort(ops.arange(count) + ops.where(weight > 0, 0, count), axis=1)
+    return _take(values, order)
 
 
 def _take(values, slot):
     """(B, slots, …) and (B, G) -> (B, G, …)."""
-    batch, slots = ops.shape(values)[0], values.shape[1]
-    row = slot + slots * ops.arange(batch, dtype=slot.dtype)[:, None]
-    return ops.take(ops.reshape(values, (batch * slots, *values.shape[2:])), row, axis=0)
+    batch, slots = ops.shape(values)[:2]
+    table = ops.reshape(values, (batch * slots, *values.shape[2:]))
+    return ops.take(table, _rows(slot, batch, slots), axis=0)
 
 
-def _head_terms(output, y_true, weight, slot, true, true_boxes, anchors, num_classes, input_shape, ignore_thresh):
+def _rows(slot, batch, slots):
+    """The place of each slot (B, G) when the slots of all images stand in one table."""
+    return slot + slots * ops.arange(batch, dtype=slot.dtype)[:, None]
+
+
+def _head_terms(output, objects, true_boxes, anchors, num_classes, input_shape, ignore_thresh):
+    weight, slot, true = objects
     batch, rows, columns = ops.shape(output)[:3]
     slots = rows * columns * len(anchors)
     # The boxes that the head predicts say which slots are spared, and learn nothing from it.
@@ -137,10 +193,11 @@ def _head_terms(output, y_true, weight, slot, true, true_boxes, anchors, num_cla
     pred_boxes = ops.reshape(ops.concatenate([pred_xy, pred_wh], -1), (batch, slots, 4))
     grid = ops.reshape(ops.broadcast_to(grid, (rows, columns, len(anchors), 2)), (slots, 2))
     anchors = ops.convert_to_tensor(np.tile(anchors / input_shape[::-1], (rows * columns, 1)), grid.dtype)  # (slots, 2)
-    has_object = ops.reshape(ops.stop_gradient(y_true)[..., 4], (batch, slots))
 
-    all_raw = ops.reshape(output, (batch, slots, 5 + num_classes))
-    raw = _take(all_raw, slot)  # (B, G, 5 + C), as `true`
+    # Both taken from one table: their gradients are added, and XLA does that several times faster in one shape.
+    table = ops.reshape(output, (batch * slots, 5 + num_classes))
+    raw = ops.take(table, _rows(slot, batch, slots), axis=0)  # (B, G, 5 + C), as `true`
+    raw_confidence = ops.reshape(table[:, 4], (batch, slots))
     true_xy = true[..., 0:2] * ops.cast([columns, rows], true.dtype) - ops.take(grid, slot, axis=0)
     true_wh = ops.where(weight[..., None] > 0, true[..., 2:4], 1.0)  # an empty slot has no size to take the log of
     true_wh = ops.log(true_wh / ops.take(anchors, slot, axis=0))
@@ -149,11 +206,12 @@ def _head_terms(output, y_true, weight, slot, true, true_boxes, anchors, num_cla
     wh = ops.sum(scale * ops.sum(0.5 * ops.square(true_wh - raw[..., 2:4]), -1), -1)
     of_class = ops.sum(weight * ops.sum(_bce(true[..., 5:], raw[..., 5:]), -1), -1)
 
+    # As if no slot held an object; then the slots that hold one are put right.
     spared = ops.cast(best_iou(pred_boxes, true_boxes) < ignore_thresh, raw.dtype)
-    confidence = (has_object + (1 - has_object) * spared) * _bce(has_object, all_raw[..., 4])
-    # An image with more objects than were gathered has no loss, rather than the loss of a part of it.
-    left_out = ops.sum(ops.cast(has_object > 0, "int32"), -1) > weight.shape[-1]
-    confidence = ops.where(left_out, np.nan, ops.sum(confidence, -1))
+    empty = ops.sum(spared * _bce(0, raw_confidence), -1)
+    spared_here = _take(spared, slot)
+    right = (weight + (1 - weight) * spared_here) * _bce(weight, raw[..., 4]) - spared_here * _bce(0, raw[..., 4])
+    confidence = empty + ops.sum(right, -1)
     return dict(zip(TERMS, (xy, wh, confidence, of_class), strict=True))
 
 
@@ -173,19 +231,20 @@ def best_iou(pred_boxes, true_boxes):
         (B, N), without a gradient. Boxes are taken a few at a time, as many times as the fullest image needs:
         any number of boxes, shapes that XLA can compile, and never all predictions against all boxes.
     """
-    batch, count = ops.shape(true_boxes)[:2]
-    turns = -(-count // TRUE_BOXES_AT_ONCE)
+    count = ops.shape(true_boxes)[1]
     most = ops.max(ops.sum(ops.cast(true_boxes[..., 2] > 0, "int32"), axis=1))
-    true_boxes = ops.pad(true_boxes, ((0, 0), (0, turns * TRUE_BOXES_AT_ONCE - count), (0, 0)))
-    true_boxes = ops.reshape(true_boxes, (batch, turns, TRUE_BOXES_AT_ONCE, 1, 4))
+    pred, true = _corners_and_area(pred_boxes), [ops.expand_dims(x, -1) for x in _corners_and_area(true_boxes)]
 
     def compare(turn, best):
-        few = ops.take(true_boxes, turn, axis=1)  # (B, few, 1, 4)
-        return turn + 1, ops.maximum(best, ops.max(box_iou(pred_boxes[:, None], few), axis=1))
+        # One after another and not side by side: without XLA each operation then stays within the processor's cache.
+        for k in range(TRUE_BOXES_AT_ONCE):
+            t = ops.minimum(turn * TRUE_BOXES_AT_ONCE + k, count - 1)
+            best = ops.maximum(best, _overlap(pred, [ops.take(x, t, axis=1) for x in true]))
+        return turn + 1, best
 
     nothing = ops.zeros_like(pred_boxes[..., 0])
     _, best = ops.while_loop(lambda turn, best: turn * TRUE_BOXES_AT_ONCE < most, compare, (0, nothing))
-    return ops.stop_gradient(best)
+    return ops.stop_gradient(best / (1 - best))
 
 
 def box_iou(b1, b2):
@@ -198,12 +257,23 @@ def box_iou(b1, b2):
     Returns:
         (...), 0 to 1; 0 for a box without area.
     """
-    x1, y1, w1, h1 = (b1[..., axis] for axis in range(4))
-    x2, y2, w2, h2 = (b2[..., axis] for axis in range(4))
-    width = ops.minimum(x1 + w1 / 2, x2 + w2 / 2) - ops.maximum(x1 - w1 / 2, x2 - w2 / 2)
-    height = ops.minimum(y1 + h1 / 2, y2 + h2 / 2) - ops.maximum(y1 - h1 / 2, y2 - h2 / 2)
-    intersection = ops.relu(width) * ops.relu(height)
-    return intersection / ops.maximum(w1 * h1 + w2 * h2 - intersection, 1e-12)
+    shared = ops.relu(_overlap(_corners_and_area(b1), _corners_and_area(b2)))
+    return shared / (1 - shared)
+
+
+def _corners_and_area(boxes):
+    x, y, w, h = (boxes[..., axis] for axis in range(4))
+    return x - w / 2, y - h / 2, x + w / 2, y + h / 2, w * h + 1e-20  # no division by 0 where neither has an area
+
+
+def _overlap(one, other):
+    """The intersection as a part r of both areas together, from which the IoU is r / (1 - r); below 0 for some that do
+    not touch. It grows with the IoU, so the greatest can be looked for among fewer operations."""
+    left, top, right, bottom, area = one
+    other_left, other_top, other_right, other_bottom, other_area = other
+    width = ops.minimum(right, other_right) - ops.maximum(left, other_left)
+    height = ops.minimum(bottom, other_bottom) - ops.maximum(top, other_top)
+    return ops.relu(width) * height / (area + other_area)
 
 
 @keras.saving.register_keras_serializable(package="yolo_helpers")
@@ -230,7 +300,7 @@ class YoloLoss(keras.layers.Layer):
         self.means = [keras.metrics.Mean(name) for name in TERMS if keras.backend.backend() != "jax"]
 
     def call(self, inputs):
-        """[*outputs, *y_true] in, one number an image out: (B, 1)."""
+        """[*outputs, *y_true] or [*outputs, true_boxes] in, one number an image out: (B, 1)."""
         terms = yolo_loss_terms(inputs, **self.settings)
         for mean in self.means:
             mean.update_state(terms[mean.name])

@@ -14,6 +14,21 @@ from yolo_helpers.anchors import (
     objects_gathered,
 )
 
+KINDS = ("y_true", "boxes")  # the grids of `preprocess_true_boxes`, or the boxes as they are
+
+
+def check_kind(targets: str) -> None:
+    """Refuses a kind of targets that is none of KINDS.
+
+    Args:
+        targets: as the reader wrote it.
+
+    Raises:
+        ValueError: for another word.
+    """
+    if targets not in KINDS:
+        raise ValueError(f"targets: expected {' or '.join(map(repr, KINDS))}, found {targets!r}.")
+
 
 def preprocess_true_boxes(
     true_boxes: np.ndarray,
@@ -43,6 +58,7 @@ def preprocess_true_boxes(
             objects than the loss takes (see `objects_gathered`).
     """
     true_boxes = np.asarray(true_boxes, np.float32)
+    check_true_boxes(true_boxes, input_shape, num_classes)
     anchors = np.asarray(anchors, np.float32).reshape(-1, 2)
     anchor_mask = default_anchor_mask(len(anchors)) if anchor_mask is None else anchor_mask
     owner = {anchor: [] for anchor in range(len(anchors))}
@@ -55,8 +71,7 @@ def preprocess_true_boxes(
     size = np.array(input_shape[::-1], np.float32)
     for b, t in np.argwhere(true_boxes.any(-1)):
         box = true_boxes[b, t]
-        centre, extent, label = (box[:2] + box[2:4]) / 2, box[2:4] - box[:2], box[4]
-        _check_box(box, centre, extent, label, size, num_classes, f"image {b}, box {t}")
+        centre, extent, label = (box[:2] + box[2:4]) / 2, box[2:4] - box[:2], int(box[4])
         best = int(anchor_iou(extent[None], anchors).argmax())
         if not owner[best]:
             warnings.warn(f"image {b}, box {t} is left out: its anchor {best} belongs to no head.", stacklevel=2)
@@ -67,10 +82,36 @@ def preprocess_true_boxes(
             j = min(int(centre[1] / STRIDES[head]), rows - 1)
             slot = y_true[head][b, j, i, k]
             slot[:] = 0
-            slot[:2], slot[2:4], slot[4], slot[5 + int(label)] = centre / size, extent / size, 1, 1
+            slot[:2], slot[2:4], slot[4], slot[5 + label] = centre / size, extent / size, 1, 1
     for target, stride in zip(y_true, STRIDES, strict=False):
         _check_count(target[..., 4].sum((1, 2, 3)).astype(int), objects_gathered(math.prod(target.shape[1:4])), stride)
     return y_true
+
+
+def check_true_boxes(true_boxes: np.ndarray, input_shape: tuple[int, int], num_classes: int) -> None:
+    """Refuses boxes that no slot can hold.
+
+    Args:
+        true_boxes, input_shape, num_classes: as in `preprocess_true_boxes`.
+
+    Raises:
+        ValueError: for a box without area, a centre outside the input, or a class out of range.
+    """
+    corners, label = true_boxes[..., :4], true_boxes[..., 4]
+    size = np.array(input_shape[::-1], np.float32)
+    with np.errstate(invalid="ignore"):  # an infinite box is refused, but its centre may be no number
+        centre, extent = (corners[..., :2] + corners[..., 2:]) / 2, corners[..., 2:] - corners[..., :2]
+        shapeless = ~np.isfinite(true_boxes).all(-1) | (extent <= 0).any(-1)
+        outside = (centre < 0).any(-1) | (centre > size).any(-1)
+        classless = (label != np.floor(label)) | (label < 0) | (label >= num_classes)
+    for b, t in np.argwhere(true_boxes.any(-1) & (shapeless | outside | classless))[:1]:
+        where = f"image {b}, box {t}"
+        if shapeless[b, t]:
+            raise ValueError(f"{where}: expected x_min < x_max and y_min < y_max, found {corners[b, t].tolist()}.")
+        if outside[b, t]:
+            centre, size = centre[b, t].tolist(), size.tolist()
+            raise ValueError(f"{where}: the centre {centre} lies outside the input of (w, h) {size}.")
+        raise ValueError(f"{where}: expected a class from 0 to {num_classes - 1}, found {label[b, t]:g}.")
 
 
 def _check_count(counts, most, stride):
@@ -79,12 +120,3 @@ def _check_count(counts, most, stride):
             f"image {b} has {counts[b]} objects in the head of stride {stride}, which takes at most {most} at this "
             "input size: choose a larger input, or cut the photograph into parts."
         )
-
-
-def _check_box(box, centre, extent, label, size, num_classes, where):
-    if not np.isfinite(box).all() or (extent <= 0).any():
-        raise ValueError(f"{where}: expected x_min < x_max and y_min < y_max, found {box[:4].tolist()}.")
-    if (centre < 0).any() or (centre > size).any():
-        raise ValueError(f"{where}: the centre {centre.tolist()} lies outside the input of (w, h) {size.tolist()}.")
-    if label != int(label) or not 0 <= label < num_classes:
-        raise ValueError(f"{where}: expected a class from 0 to {num_classes - 1}, found {label:g}.")

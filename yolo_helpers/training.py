@@ -28,6 +28,7 @@ from yolo_helpers.evaluation import AveragePrecision, evaluate
 from yolo_helpers.loss import YoloLoss, identity_loss, yolo_loss
 from yolo_helpers.model import BODIES, inference_model
 from yolo_helpers.plots import save_found
+from yolo_helpers.targets import check_kind
 
 STATE, HISTORY, TEST = "state.json", "history.csv", "test.json"
 
@@ -40,6 +41,7 @@ def create_model(
     ignore_thresh: float = 0.5,
     anchor_mask: list[list[int]] | None = None,
     loss_layer: keras.layers.Layer | None = None,
+    targets: str = "y_true",
 ) -> keras.Model:
     """The training model: photographs and labels in, the loss of each photograph out.
 
@@ -50,14 +52,16 @@ def create_model(
         num_classes: C.
         ignore_thresh: see `yolo_loss`.
         anchor_mask: the anchors of each head, coarsest first; darknet's when None.
-        loss_layer: computes the loss from [*heads, *y_true], such as a `YoloLoss`, which logs its terms too; a
+        loss_layer: computes the loss from [*heads, *targets], such as a `YoloLoss`, which logs its terms too; a
             `Lambda` around `yolo_loss`, as in keras-yolo3, when None.
+        targets: "y_true", the grids of `preprocess_true_boxes`; or "boxes", the boxes (B, T, 5) themselves, from which
+            the model finds the same slots on the device. The loss is the same, and T is any number.
 
     Returns:
-        A model with inputs [image (B, h, w, 3) uint8, *y_true] and one output (B, 1) named `yolo_loss`.
+        A model with inputs [image (B, h, w, 3) uint8, *targets] and one output (B, 1) named `yolo_loss`.
 
     Raises:
-        ValueError: if the body's heads do not fit the anchors and the classes.
+        ValueError: if the body's heads do not fit the anchors and the classes, or for an unknown kind of targets.
     """
     anchors = np.asarray(anchors, np.float32).reshape(-1, 2)
     anchor_mask = default_anchor_mask(len(anchors)) if anchor_mask is None else anchor_mask
@@ -67,11 +71,15 @@ def create_model(
             f"{len(anchors)} anchors and {num_classes} classes need a body with {len(anchor_mask)} heads of {channels} "
             f"channels, found heads with {[head.shape[-1] for head in body.outputs]}."
         )
+    check_kind(targets)
     detector = inference_model(body, input_shape)
-    y_true = [
-        keras.Input((*grid, len(anchor_mask[0]), 5 + num_classes), name=f"y_true_{head}")
-        for head, grid in enumerate(grid_shapes(input_shape, len(anchor_mask)))
-    ]
+    if targets == "boxes":
+        labels = [keras.Input((None, 5), name="boxes")]
+    else:
+        labels = [
+            keras.Input((*grid, len(anchor_mask[0]), 5 + num_classes), name=f"y_true_{head}")
+            for head, grid in enumerate(grid_shapes(input_shape, len(anchor_mask)))
+        ]
     loss_layer = loss_layer or keras.layers.Lambda(
         yolo_loss,
         output_shape=(1,),
@@ -84,8 +92,8 @@ def create_model(
             "anchor_mask": anchor_mask,
         },
     )
-    loss = loss_layer([*detector.outputs, *y_true])
-    return keras.Model([detector.input, *y_true], loss, name="training_model")
+    loss = loss_layer([*detector.outputs, *labels])
+    return keras.Model([detector.input, *labels], loss, name="training_model")
 
 
 @dataclass(frozen=True)
@@ -135,12 +143,13 @@ def train(
 
     Args:
         body: image 0..1 in, raw heads out; its weights change.
-        train_data: batches to learn from; their input shape, anchors and classes are those of the training model.
+        train_data: batches to learn from; their input shape, anchors, classes and kind of targets are those of the
+            training model.
         stages: one after another.
         folder: where all is written: `best.weights.h5` (the body with the best AP50 on the validation photographs, or
             the latest body if there are none), `history.csv`, the checkpoint, and after each AP50 a picture
             `found-0005.png` of what is found on the first four validation photographs.
-        validation_data: batches for `val_loss` and AP50.
+        validation_data: batches for `val_loss` and AP50, of the same kind.
         class_names: names of the classes; numbers when None.
         evaluate_every: epochs from one AP50 to the next.
         callbacks: further ones for `fit`. Numbers that they keep, such as the patience used up, are in the checkpoint.
@@ -163,7 +172,8 @@ def train(
     _refuse_used(folder, resume)
     settings = {"anchor_mask": data.anchor_mask}
     layer = YoloLoss(data.anchors, data.num_classes, ignore_across_heads=ignore_across_heads, **settings)
-    model = create_model(body, data.input_shape, data.anchors, data.num_classes, **settings, loss_layer=layer)
+    settings |= {"loss_layer": layer, "targets": data.targets}
+    model = create_model(body, data.input_shape, data.anchors, data.num_classes, **settings)
     checkpoint = Checkpoint(folder, body, callbacks)
     watch = [*callbacks, checkpoint]
     if validation_data is not None:
@@ -447,6 +457,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             options.batch_size,
             augment=augment,
             seed=options.seed,
+            targets="boxes",  # the same loss, and less to compute and to copy for every batch
             workers=options.workers,
         )
 

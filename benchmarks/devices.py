@@ -104,6 +104,7 @@ def scalar(function):
 FORMS = {  # arguments of `create_model`, made anew for each model
     "Lambda": lambda: {},
     "layer": lambda: {"loss_layer": YoloLoss(ANCHORS, CLASSES)},
+    "boxes": lambda: {"targets": "boxes"},
     "scalar mean": lambda: {"loss_layer": scalar(mean_loss)},
     "scalar sum": lambda: {"loss_layer": scalar(sum_loss)},
     "BatchNormalization": lambda: {},
@@ -119,7 +120,8 @@ def photographs(form):
     count = 2 * BATCH - 1 if form == "odd last batch" else BATCH
     with tempfile.TemporaryDirectory() as folder:
         smears, _ = read_annotations(write_smears(folder, count, SHAPE, seed=1))
-        x, zeros = YoloDataset(smears, SHAPE, ANCHORS, CLASSES, count)[0]
+        targets = "boxes" if form == "boxes" else "y_true"
+        x, zeros = YoloDataset(smears, SHAPE, ANCHORS, CLASSES, count, targets=targets)[0]
     return list(x), zeros
 
 

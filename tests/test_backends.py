@@ -236,10 +236,11 @@ def test_two_devices_take_the_step_of_one(tmp_path):
     trained = {}
     for name in (devices.ALONE[BACKEND], PARALLEL[BACKEND]):
         (tmp_path / name).mkdir()
-        trained[name], _ = devices.trained(name, ["layer"], tmp_path / name)
+        trained[name], _ = devices.trained(name, ["layer", "boxes"], tmp_path / name)
     alone, parallel = trained.values()
-    entry = devices.compare(parallel["layer"], alone["layer"])
-    assert entry["verdict"] == "equal" and entry["difference"] < 1e-5
+    for form in alone:
+        entry = devices.compare(parallel[form], alone[form])
+        assert entry["verdict"] == "equal" and entry["difference"] < 1e-5
 
 
 @pytest.mark.skipif(BACKEND != "tensorflow", reason="the run on TensorFlow starts the others")

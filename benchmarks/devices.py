@@ -115,6 +115,14 @@ IN_KERAS_2 = {"Lambda": losses, "scalar mean": mean_loss, "scalar sum": sum_loss
 IN_KERAS_2 |= {"BatchNormalization": losses, "odd last batch": losses}
 
 
+def forms_of(engine):
+    """The forms that are tried with an engine."""
+    forms = [form for form in FORMS if engine.library != "tf_keras" or form in IN_KERAS_2]
+    if engine.processes == 2:
+        forms.remove("odd last batch")  # a process that has fewer batches than the other would be waited for
+    return forms
+
+
 def photographs(form):
     """What `fit` is fed: the inputs, a list, and the target."""
     count = 2 * BATCH - 1 if form == "odd last batch" else BATCH
@@ -355,12 +363,13 @@ def compare(found, alone):
     def apart(one, other):
         return float(np.abs(one["last"] - other["last"]).max() / change)
 
-    entry = {"difference": max(apart(part, alone) for part in found), "apart": apart(found[0], found[-1])}
-    step = found[0]["first"] - found[0]["start"]
+    worst = max(found, key=lambda part: apart(part, alone))
+    entry = {"difference": apart(worst, alone), "apart": apart(found[0], found[-1])}
+    step = worst["first"] - worst["start"]
     factor = float(step @ right / (right @ right))
     if entry["difference"] < SAME:
         return {"verdict": "equal", **entry}
-    if np.abs(step - factor * right).max() < SAME * np.abs(right).max():
+    if abs(factor - 1) > SAME and np.abs(step - factor * right).max() < SAME * np.abs(right).max():
         return {"verdict": "step", "factor": round(factor, 3), **entry}
     return {"verdict": "other", **entry}
 
@@ -408,9 +417,7 @@ def main():
         if (engine.processes == 2 and not own_network) or (engine.library == "jax" and not has_jax):
             continue
         print(f"{name} …", flush=True)
-        forms = [form for form in FORMS if engine.library != "tf_keras" or form in IN_KERAS_2]
-        if engine.processes == 2:
-            forms.remove("odd last batch")  # a process that has fewer batches than the other would be waited for
+        forms = forms_of(engine)
         with tempfile.TemporaryDirectory() as folder:
             python = options.jax_python if engine.library == "jax" else sys.executable
             found, packages = trained(name, forms, folder, python)

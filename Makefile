@@ -15,7 +15,7 @@ help:
 	@echo "make run        execute the course here and leave pages to read in build/"
 	@echo "make notebooks  execute the committed notebooks in place"
 	@echo "make exercises  write the students' exercises from the solutions"
-	@echo "make bench      measure and print the tables of benchmarks/"
+	@echo "make bench      measure and print the timings of benchmarks/ as one table"
 	@echo "make lint       check style and spelling"
 	@echo "make jax        set up .venv-jax if need be; loss, training and detection on JAX, without TensorFlow"
 	@echo "make clean      remove .venv, .venv-jax, build/ and caches"
@@ -69,10 +69,7 @@ exercises: venv
 	@$(PY) tools/make_exercises.py
 
 bench: venv
-	@for script in benchmarks/*.py; do \
-	    [ -f "$$script" ] || { echo "benchmarks/ holds no script."; break; }; \
-	    echo "== $$script"; $(PY) "$$script" || exit 1; \
-	done
+	@$(PY) benchmarks/all.py
 
 clean:
 	rm -rf .venv .venv-jax build .pytest_cache .ruff_cache .hypothesis

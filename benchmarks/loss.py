@@ -1,34 +1,36 @@
 """The cost of the loss: forward and gradient, ours beside keras-yolo3's formula, written as the original writes it.
 
-    python benchmarks/loss.py [--batch 16] [--size 416] [--classes 80] [--repeats 15]
+    python benchmarks/loss.py [--batch 16] [--size 416] [--repeats 15]
 
-The original's way: masks over all slots, and the ignore mask one image at a time, in a loop that selects the true
-boxes of the image and collects the results in a growing array. XLA refuses that loop in training (lesson 03b), so the
-original has no column with XLA, and ours with XLA is set against the original without it. They are run in turns on the
-same inputs, so that whatever else the machine does meets all. The values are compared before anything is timed.
+For 1, 20 and 100 boxes an image with 80 classes, and for 1, 20 and 1000 classes with 20 boxes. The yardstick is the
+original's way: masks over all slots, and the ignore mask one image at a time, in a loop that selects the true boxes of
+the image and collects the results in a growing array. XLA refuses that loop in training (lesson 03b), so ours with XLA
+is set against the original without it. They are run in turns on the same inputs, so that whatever else the machine does
+meets all. The values are compared before anything is timed. The floor reads the outputs once and writes as many
+numbers, as every loss with a gradient must.
 """
 
 import argparse
 import os
-import platform
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 os.environ["KERAS_BACKEND"] = "tensorflow"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-import keras
 import numpy as np
 import tensorflow as tf
 
+from benchmarks.table import Row, head, show
 from yolo_helpers.anchors import default_anchor_mask, default_anchors
 from yolo_helpers.loss import box_iou, yolo_loss
 from yolo_helpers.model import yolo_head
 from yolo_helpers.targets import preprocess_true_boxes
 
-BOXES = (1, 20, 100)
+CASES = ((1, 80), (20, 80), (100, 80), (20, 1), (20, 20), (20, 1000))  # boxes an image, classes
 
 
 def original_loss(args, anchors, num_classes, ignore_thresh=0.5):
@@ -74,7 +76,7 @@ def one_image_at_a_time(pred_boxes, y_true, ignore_thresh):
 
 
 def random_batch(batch, size, num_classes, boxes):
-    """Raw outputs, and targets of `boxes` boxes an image with sides of 8 to 300 pixels."""
+    """Raw outputs, and `boxes` boxes an image with sides of 8 to 300 pixels, as grids and as they are."""
     rng = np.random.default_rng(boxes)
     sides = np.exp(rng.uniform(np.log(8), np.log(300), (batch, boxes, 2)))
     centres = rng.uniform(0, size, (batch, boxes, 2))
@@ -82,76 +84,69 @@ def random_batch(batch, size, num_classes, boxes):
     true_boxes = np.concatenate([centres - sides / 2, centres + sides / 2, classes], -1)
     y_true = preprocess_true_boxes(true_boxes, (size, size), default_anchors(3), num_classes)
     outputs = [rng.normal(size=(*target.shape[:3], 3 * (5 + num_classes))).astype(np.float32) for target in y_true]
-    return [tf.constant(x) for x in outputs], [tf.constant(x) for x in y_true]
+    return [tf.constant(x) for x in outputs], [tf.constant(x) for x in y_true], [tf.constant(true_boxes, tf.float32)]
 
 
 def step_of(loss, num_classes, jit_compile):
     """A function that computes the mean loss of a batch and its gradient for the outputs."""
 
     @tf.function(jit_compile=jit_compile)
-    def step(outputs, y_true):
+    def step(outputs, targets):
         with tf.GradientTape() as tape:
             tape.watch(outputs)
-            value = tf.reduce_mean(loss([*outputs, *y_true], default_anchors(3), num_classes))
+            value = tf.reduce_mean(loss([*outputs, *targets], default_anchors(3), num_classes))
         return value, [tf.convert_to_tensor(gradient) for gradient in tape.gradient(value, outputs)]
 
     return step
 
 
-def seconds(step, outputs, y_true):
+@tf.function
+def floor(outputs, _):
+    """Reads every output and writes as many numbers."""
+    return tf.constant(0), [-output for output in outputs]
+
+
+def seconds(step, targets, outputs):
     start = time.perf_counter()
-    value, _ = step(outputs, y_true)
+    value, _ = step(outputs, targets)
     value.numpy()
     return time.perf_counter() - start
 
 
-def copy_seconds(tensors, repeats=5):
-    """The floor: time to read the outputs and the targets once and to write the gradient, by plain copies."""
-    arrays = [tensor.numpy() for tensor in tensors]
-    targets = [np.empty_like(array) for array in arrays]
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        for array, target in zip(arrays, targets, strict=True):
-            np.copyto(target, array)
-        times.append(time.perf_counter() - start)
-    return np.median(times)
+def measure(batch: int = 16, size: int = 416, repeats: int = 15) -> Iterator[Row]:
+    """The lines of the table, as they are measured."""
+    for boxes, num_classes in CASES:
+        outputs, y_true, true_boxes = random_batch(batch, size, num_classes, boxes)
+        plain, xla = (step_of(yolo_loss, num_classes, jit_compile) for jit_compile in (False, True))
+        calls = {
+            "original": (step_of(original_loss, num_classes, False), y_true),
+            "targets as grids": (plain, y_true),
+            "targets as grids, XLA": (xla, y_true),
+            "targets as boxes": (plain, true_boxes),
+            "targets as boxes, XLA": (xla, true_boxes),
+        }
+        expected, gradients = calls["original"][0](outputs, y_true)
+        for step, targets in list(calls.values())[1:]:
+            value, ours = step(outputs, targets)
+            np.testing.assert_allclose(value, expected, rtol=1e-5)
+            for one, other in zip(ours, gradients, strict=True):
+                np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
+        del gradients, ours
+        calls["floor"] = (floor, [])
+        times = [[seconds(*call, outputs) for call in calls.values()] for _ in range(repeats + 1)]
+        original, *ours, least = (np.array(times[1:]) * 1000).T
+        for name, values in zip(list(calls)[1:-1], ours, strict=True):
+            yield Row(f"loss, boxes {boxes}, classes {num_classes}: {name}", "ms", values, original, least)
 
 
 def main() -> None:
     """Prints the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    for name, default in (("batch", 16), ("size", 416), ("classes", 80), ("repeats", 15)):
+    for name, default in (("batch", 16), ("size", 416), ("repeats", 15)):
         parser.add_argument(f"--{name}", type=int, default=default, help="(default: %(default)s)")
     options = parser.parse_args()
-    print(
-        f"{platform.machine()}, {os.cpu_count()} cores; TensorFlow {tf.__version__}, Keras {keras.__version__}; batch "
-        f"{options.batch}, {options.size} x {options.size}, {options.classes} classes; milliseconds, median of "
-        f"{options.repeats} (least to most)\n"
-    )
-    print("| boxes an image | the original's way | ours | ratio | ours, XLA | ratio | copying the tensors once |")
-    print("| --- | --- | --- | --- | --- | --- | --- |")
-    for boxes in BOXES:
-        outputs, y_true = random_batch(options.batch, options.size, options.classes, boxes)
-        steps = [
-            step_of(original_loss, options.classes, False),
-            step_of(yolo_loss, options.classes, False),
-            step_of(yolo_loss, options.classes, True),
-        ]
-        (expected, gradients), *others = [step(outputs, y_true) for step in steps]
-        for value, ours in others:
-            np.testing.assert_allclose(value, expected, rtol=1e-5)
-            for one, other in zip(ours, gradients, strict=True):
-                np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
-        times = np.array([[seconds(step, outputs, y_true) for step in steps] for _ in range(options.repeats)]) * 1000
-        original, plain, xla = np.median(times, axis=0)
-        shown = [f"{np.median(t):.0f} ({t.min():.0f} to {t.max():.0f})" for t in times.T]
-        floor = copy_seconds([*outputs, *y_true]) * 1000
-        print(
-            f"| {boxes} | {shown[0]} | {shown[1]} | {original / plain:.1f} | {shown[2]} | {original / xla:.1f} "
-            f"| {floor:.0f} |",
-            flush=True,
-        )
+    print(head())
+    show(measure(**vars(options)))
 
 
 if __name__ == "__main__":

@@ -11,8 +11,8 @@ from PIL import Image
 from reference import ANCHORS
 
 from yolo_helpers.annotations import Annotation
-from yolo_helpers.boxes import letterbox
-from yolo_helpers.dataset import YoloDataset, mirror, place, random_colour, random_placement
+from yolo_helpers.boxes import Placement, letterbox
+from yolo_helpers.dataset import GREY, YoloDataset, mirror, place, random_colour, random_placement
 
 SHAPE = (96, 128)
 
@@ -52,6 +52,26 @@ def test_a_batch_is_what_the_training_model_takes(annotations):
     assert [target.shape for target in y_true] == [(3, 3, 4, 3, 7), (3, 6, 8, 3, 7), (3, 12, 16, 3, 7)]
     assert zeros.shape == (3, 1) and not zeros.any()
     assert len(data[2][0][0]) == 1  # the last batch is short
+
+
+@settings(deadline=None)
+@given(seed=st.integers(0, 2**32 - 1))
+def test_only_what_is_seen_is_resized_to_the_same_picture(seed):
+    rng = np.random.default_rng(seed)
+    blocks = rng.integers(0, 256, (12, 16, 3), dtype=np.uint8)
+    photograph = Image.fromarray(blocks).resize((160, 120), Image.Resampling.BILINEAR)
+    placement = random_placement(rng, (120, 160), SHAPE)
+    if rng.random() < 0.2:  # wholly outside
+        placement = Placement.of_size((120, 160), placement.size, (SHAPE[1], 0))
+    whole = np.asarray(photograph.resize(placement.size[::-1], Image.Resampling.BILINEAR)).astype(int)
+    canvas = np.full((*SHAPE, 3), GREY)
+    for row, column in np.ndindex(*SHAPE):
+        y, x = row - placement.offset[1], column - placement.offset[0]
+        if 0 <= y < len(whole) and 0 <= x < whole.shape[1]:
+            canvas[row, column] = whole[y, x]
+    found = np.asarray(place(photograph, placement, SHAPE)).astype(int)
+    assert np.abs(found - canvas).max() <= 24  # the border of what is seen: Pillow does not look beyond it
+    assert np.abs(found - canvas)[2:-2, 2:-2].max() <= 2
 
 
 def test_boxes_as_they_are_in_place_of_grids(annotations):

@@ -1,6 +1,6 @@
 """The data set: annotations become batches ((image, *targets), zeros), the form in which the training model is fed."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import keras
 import numpy as np
@@ -109,32 +109,56 @@ class YoloDataset(keras.utils.PyDataset):
         else:
             rng = np.random.default_rng([self.seed, self.epoch, i])
             placement = random_placement(rng, shape, self.input_shape)
-            pixels, boxes = place(image, placement, self.input_shape), placement.to_input(annotation.boxes)
-            if rng.random() < 0.5:
+            flip = rng.random() < 0.5
+            pixels = place(image, placement, self.input_shape, lambda seen: random_colour(rng, seen))
+            boxes = placement.to_input(annotation.boxes)
+            if flip:
                 pixels, boxes = pixels.transpose(Image.Transpose.FLIP_LEFT_RIGHT), mirror(boxes, self.input_shape[1])
-            pixels = random_colour(rng, pixels)
         boxes = clip_boxes(boxes, self.input_shape)
         visible = (boxes[:, 2:] - boxes[:, :2] > (1 if self.augment else 0)).all(1)
         return np.asarray(pixels), np.column_stack([boxes, annotation.classes])[visible].astype(np.float32)
 
 
-def place(image: Image.Image, placement: Placement, input_shape: tuple[int, int]) -> Image.Image:
+def place(
+    image: Image.Image,
+    placement: Placement,
+    input_shape: tuple[int, int],
+    change: Callable[[Image.Image], Image.Image] = lambda seen: seen,
+) -> Image.Image:
     """A photograph drawn on the network's grey input where `placement` says, half pixels included.
 
     Args:
         image: the photograph, RGB.
         placement: its size and place.
         input_shape: (height, width) of the input in pixels.
+        change: what is done to the resized photograph, or to the part of it that is seen; the grey stays as it is.
 
     Returns:
         An RGB picture of that size.
     """
     height, width = input_shape
-    resized = image.resize(placement.size[::-1], Image.Resampling.BILINEAR, reducing_gap=2)
     x, y = placement.offset
-    return resized.transform(
+    if x == int(x) and y == int(y):
+        return _place_visible(image, placement.size[::-1], (int(x), int(y)), (width, height), change)
+    resized = image.resize(placement.size[::-1], Image.Resampling.BILINEAR, reducing_gap=2)
+    return change(resized).transform(
         (width, height), Image.Transform.AFFINE, (1, 0, -x, 0, 1, -y), Image.Resampling.BILINEAR, fillcolor=GREY
     )
+
+
+def _place_visible(image, size, offset, canvas_size, change):
+    """`place` for whole pixels, several times faster: only what will be seen is resized. All are (x, y)."""
+    canvas = Image.new("RGB", canvas_size, GREY)
+    start = [max(0, -o) for o in offset]
+    stop = [min(s, c - o) for s, c, o in zip(size, canvas_size, offset, strict=True)]
+    if start[0] < stop[0] and start[1] < stop[1]:
+        box = [
+            edge * full / s for edges in (start, stop) for edge, full, s in zip(edges, image.size, size, strict=True)
+        ]
+        seen = (stop[0] - start[0], stop[1] - start[1])
+        seen = image.resize(seen, Image.Resampling.BILINEAR, box=box, reducing_gap=2)
+        canvas.paste(change(seen), (max(0, offset[0]), max(0, offset[1])))
+    return canvas
 
 
 def random_placement(rng: np.random.Generator, image_shape: tuple[int, int], input_shape: tuple[int, int]) -> Placement:

@@ -69,10 +69,11 @@ def preprocess_true_boxes(
     grids = grid_shapes(input_shape, len(anchor_mask))
     y_true = [np.zeros((len(true_boxes), *grid, ANCHORS_PER_HEAD, 5 + num_classes), np.float32) for grid in grids]
     size = np.array(input_shape[::-1], np.float32)
-    for b, t in np.argwhere(true_boxes.any(-1)):
-        box = true_boxes[b, t]
-        centre, extent, label = (box[:2] + box[2:4]) / 2, box[2:4] - box[:2], int(box[4])
-        best = int(anchor_iou(extent[None], anchors).argmax())
+    places = np.argwhere(true_boxes.any(-1))
+    boxes = true_boxes[true_boxes.any(-1)]
+    centres, extents, labels = (boxes[:, :2] + boxes[:, 2:4]) / 2, boxes[:, 2:4] - boxes[:, :2], boxes[:, 4].astype(int)
+    anchor = anchor_iou(extents, anchors).argmax(1).tolist()
+    for (b, t), best, centre, extent, label in zip(places, anchor, centres, extents, labels, strict=True):
         if not owner[best]:
             warnings.warn(f"image {b}, box {t} is left out: its anchor {best} belongs to no head.", stacklevel=2)
         for head, k in owner[best]:

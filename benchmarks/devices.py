@@ -45,7 +45,7 @@ from yolo_helpers.training import create_model
 
 SHAPE, BATCH, STEPS, RATE = (64, 64), 8, 3, 1e-3
 ROOT, RECORD = DATA.parent, DATA / "recorded" / "devices.json"
-SECONDS = 180  # that an engine may take for all forms
+SECONDS = 900  # that an engine may take for all forms; an idle machine needs some 30
 SAME = 1e-3  # a larger difference, as a part of the change of the weights, is no rounding
 ANCHORS, CLASSES = default_anchors(3), 3
 PACKAGES = {"tensorflow": ("tensorflow", "keras"), "jax": ("jax", "keras"), "tf_keras": ("tensorflow", "tf_keras")}

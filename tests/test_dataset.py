@@ -136,13 +136,13 @@ def batches_of_fit(data, epochs):
 
 
 def test_the_same_seed_gives_the_same_batches_whatever_the_workers(annotations):
-    plain, threads = (
-        batches_of_fit(dataset(annotations, augment=True, seed=5, workers=workers), epochs=2) for workers in (1, 3)
-    )
-    assert len(plain) == len(threads) == 6
-    for one, other in zip(plain, threads, strict=True):
-        for part, same in zip(one, other, strict=True):
-            np.testing.assert_array_equal(part, same)
+    ways = ({}, {"workers": 3}, {"workers": 2, "use_multiprocessing": True})
+    plain, *others = (batches_of_fit(dataset(annotations, augment=True, seed=5, **way), epochs=2) for way in ways)
+    assert [len(plain), *map(len, others)] == [6, 6, 6]
+    for batches in others:
+        for one, other in zip(plain, batches, strict=True):
+            for part, same in zip(one, other, strict=True):
+                np.testing.assert_array_equal(part, same)
     first_epoch, second_epoch = plain[:3], plain[3:]
     assert not any(np.array_equal(a[0], b[0]) for a in first_epoch for b in second_epoch)
 

@@ -5,6 +5,11 @@
 FOLDER holds BCCD, or it is fetched there. Each training has the same photographs, network, anchors, number of steps and
 seed. Average precision is that on the 72 test photographs, with the weights that were best on the 87 for validation.
 `--record` adds the runs to data/recorded/bccd_cpu.json.
+
+On a GPU the full network can be trained as well, on JAX for instance; `--record` then writes bccd_gpu.json:
+
+    KERAS_BACKEND=jax YOLO_BCCD=FOLDER python benchmarks/bccd.py --body yolo --input-shape 416 416 --bfloat16 \
+        --epochs 200 --batch-size 16 --learning-rate 1e-3 --workers 8 [--record]
 """
 
 import argparse
@@ -31,16 +36,17 @@ from yolo_helpers.dataset import YoloDataset
 from yolo_helpers.detection import BEST, write_json
 from yolo_helpers.download import fetch_bccd
 from yolo_helpers.evaluation import evaluate
-from yolo_helpers.model import inference_model, micro_yolo_body
+from yolo_helpers.model import BODIES, inference_model
 from yolo_helpers.training import Stage, box_sizes, train
 
 INPUT_SHAPE, RATE, SEED = (192, 256), 5e-3, 0
 ROOT = Path(__file__).resolve().parents[1]
-RECORD = ROOT / "data" / "recorded" / "bccd_cpu.json"
+RECORDED = ROOT / "data" / "recorded"
+FROM_RANDOM = "from random weights"
 RUNS = {
     "from the smear network": {},
     "not augmented": {"augment": False},
-    "from random weights": {"pretrained": False},
+    FROM_RANDOM: {"pretrained": False},
     "ignore mask of the own head": {"across_heads": False},
 }
 
@@ -56,48 +62,108 @@ class Unchanged(YoloDataset):
             self.augment = True
 
 
-def run(parts: dict, class_names: list, epochs: int, augment=True, pretrained=True, across_heads=True) -> dict:
+def run(
+    parts: dict,
+    class_names: list,
+    options: argparse.Namespace,
+    augment: bool = True,
+    pretrained: bool = True,
+    across_heads: bool = True,
+) -> dict:
     """One training, judged on the test photographs.
 
     Args:
         parts: the annotations of 'train', 'val' and 'test'.
         class_names: in order.
-        epochs: how many.
+        options: of the command line; they are the same for all runs.
         augment, pretrained, across_heads: what the runs differ in.
 
     Returns:
         minutes of `fit` with all that happens within it, test_AP50 of each class, and the history, a row an epoch.
     """
-    anchors = kmeans_anchors(box_sizes(parts["train"], INPUT_SHAPE), default_anchors(3))
+    input_shape = tuple(options.input_shape)
+    anchors = kmeans_anchors(box_sizes(parts["train"], input_shape), default_anchors(3))
     keras.utils.set_random_seed(SEED)
-    body = micro_yolo_body(keras.Input((*INPUT_SHAPE, 3)), 3, len(class_names))
+    body = BODIES[options.body](keras.Input((*input_shape, 3)), 3, len(class_names))
     if pretrained:
         load_weights(body, ROOT / "data" / "smears.weights")
-    settings = INPUT_SHAPE, anchors, len(class_names)
-    data = (YoloDataset if augment else Unchanged)(parts["train"], *settings, augment=True, seed=SEED)
-    validation = YoloDataset(parts["val"], *settings)
+    settings = input_shape, anchors, len(class_names), options.batch_size
+    kind = YoloDataset if augment else Unchanged
+    data = kind(parts["train"], *settings, augment=True, seed=SEED, workers=options.workers)
+    validation = YoloDataset(parts["val"], *settings, workers=options.workers)
     with tempfile.TemporaryDirectory() as folder:
         begun = time.monotonic()
-        options = {"ignore_across_heads": across_heads, "verbose": 2}
-        history = train(body, data, [Stage(epochs, RATE)], folder, validation, class_names, **options)
+        stages = [Stage(options.epochs, options.learning_rate)]
+        how = {"ignore_across_heads": across_heads, "verbose": 2}
+        history = train(body, data, stages, folder, validation, class_names, **how)
         seconds = time.monotonic() - begun
         body.load_weights(Path(folder) / BEST)
-    scores = evaluate(inference_model(body, INPUT_SHAPE), parts["test"], anchors, class_names)
+    scores = evaluate(inference_model(body, input_shape), parts["test"], anchors, class_names)
     rows = [{k: round(v, 4) for k, v in zip(history, row) if v is not None} for row in zip(*history.values())]
     return {
         "minutes": round(seconds / 60, 1),
-        "epochs": epochs,
+        "epochs": options.epochs,
         "test_AP50": {name: round(value, 3) for name, value in scores["AP50"].items()},
         "history": rows,
     }
 
 
+def gpu() -> str | None:
+    """The name of the GPU that Keras computes on, None without one."""
+    backend = keras.backend.backend()
+    if backend == "jax":
+        import jax
+
+        device = jax.devices()[0]
+        return device.device_kind if device.platform == "gpu" else None
+    if backend == "torch":
+        import torch
+
+        return torch.cuda.get_device_name(0) if torch.cuda.is_available() else None
+    import tensorflow as tf
+
+    found = tf.config.list_physical_devices("GPU")
+    return tf.config.experimental.get_device_details(found[0]).get("device_name", "GPU") if found else None
+
+
+def plain_command(epochs: int) -> str:
+    """The command line without further options."""
+    return f"YOLO_BCCD=FOLDER python benchmarks/bccd.py --epochs {epochs}"
+
+
+def command_of(options: argparse.Namespace, usual: argparse.Namespace) -> str:
+    """The command line of these options, without those that stand as usual and without --only and --record."""
+    backend = keras.backend.backend()
+    words = [*([] if backend == "tensorflow" else [f"KERAS_BACKEND={backend}"]), plain_command(options.epochs)]
+    for name in ("body", "input_shape", "batch_size", "learning_rate", "workers", "bfloat16", "photographs"):
+        value = getattr(options, name)
+        if value != getattr(usual, name):
+            values = [] if value is True else value if isinstance(value, list) else [value]
+            words += [f"--{name.replace('_', '-')}", *map(str, values)]
+    return " ".join(words)
+
+
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--epochs", type=int, default=60)
-    parser.add_argument("--only", nargs="+", choices=RUNS, default=list(RUNS))
+    parser.add_argument("--body", choices=("micro", "yolo"), default="micro")
+    parser.add_argument("--input-shape", type=int, nargs=2, default=list(INPUT_SHAPE), metavar=("HEIGHT", "WIDTH"))
+    parser.add_argument("--batch-size", type=int, default=8)
+    parser.add_argument("--learning-rate", type=float, default=RATE)
+    parser.add_argument("--workers", type=int, default=1, help="threads that read photographs; the result is the same")
+    parser.add_argument("--bfloat16", action="store_true", help="compute in bfloat16, keep the weights in float32")
+    parser.add_argument("--photographs", type=int, metavar="N", help="the first N of each part: does the script run?")
+    parser.add_argument("--only", nargs="+", choices=RUNS, help=f"the yolo body has {FROM_RANDOM!r} alone")
     parser.add_argument("--record", action="store_true")
-    options = parser.parse_args()
+    usual, options = parser.parse_args([]), parser.parse_args()
+    names = options.only or (list(RUNS) if options.body == "micro" else [FROM_RANDOM])
+    if options.body != "micro" and names != [FROM_RANDOM]:
+        sys.exit(f"The smear network is a micro body: with --body {options.body} the one run is {FROM_RANDOM!r}.")
+    device, command = gpu(), command_of(options, usual)
+    if options.record and options.photographs:
+        sys.exit("--record is for all photographs: leave out --photographs.")
+    if options.record and not device and command != plain_command(options.epochs):
+        sys.exit("Without a GPU, --record is for TensorFlow without further options: nothing is recorded.")
     if "YOLO_BCCD" not in os.environ:
         print("The blood cells are not a part of the course: YOLO_BCCD=FOLDER says where they are, or are fetched to.")
         sys.exit()
@@ -108,9 +174,13 @@ if __name__ == "__main__":
         parts[part], class_names = read_annotations(
             bccd / "Annotations", class_names=class_names, split=split, zero_area="skip"
         )
+        parts[part] = parts[part][: options.photographs]
+    path = RECORDED / ("bccd_gpu.json" if device else "bccd_cpu.json")
+    before = json.loads(path.read_text(encoding="utf-8")) if options.record and path.exists() else {}
+    beside = "" if device else ", no GPU, other programs running beside it"
     record = {
         "date": datetime.datetime.now(tz=datetime.UTC).date().isoformat(),
-        "hardware": f"{platform.machine()}, {os.cpu_count()} cores, no GPU, other programs running beside it",
+        "hardware": f"{f'{device}; ' if device else ''}{platform.machine()}, {os.cpu_count()} cores{beside}",
         "versions": {
             "python": platform.python_version(),
             "keras": keras.__version__,
@@ -118,16 +188,17 @@ if __name__ == "__main__":
             keras.backend.backend(): __import__(keras.backend.backend()).__version__,
         },
         "data": "Shenggan/BCCD_Dataset at commit d272fb14: its own train (205), val (87) and test (72) photographs",
-        "command": f"YOLO_BCCD=FOLDER python benchmarks/bccd.py --epochs {options.epochs}",
-        "runs": json.loads(RECORD.read_text(encoding="utf-8")).get("runs", {}) if options.record else {},
+        "command": command,
+        # Runs of another command do not stand beside these.
+        "runs": before["runs"] if before.get("command") == command else {},
     }
-    for name in options.only:
+    for name in names:
         print(f"== {name}", flush=True)
-        record["runs"][name] = run(parts, class_names, options.epochs, **RUNS[name])
+        record["runs"][name] = run(parts, class_names, options, **RUNS[name])
         if options.record:
-            write_json(RECORD, record)
-    print(f"\n| {options.epochs} epochs | minutes | {' | '.join(class_names)} | mean |")
+            write_json(path, record)
+    print(f"\n{record['hardware']}\n\n| {options.epochs} epochs | minutes | {' | '.join(class_names)} | mean |")
     print("| --- | --- |" + " --- |" * (len(class_names) + 1))
-    for name in options.only:
+    for name in names:
         result = record["runs"][name]
         print(f"| {name} | {result['minutes']} | {' | '.join(str(v) for v in result['test_AP50'].values())} |")

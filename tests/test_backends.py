@@ -243,6 +243,26 @@ def test_two_devices_take_the_step_of_one(tmp_path):
         assert entry["verdict"] == "equal" and entry["difference"] < 1e-5
 
 
+def gpu_benchmark(*options):
+    command = [sys.executable, str(ROOT / "benchmarks" / "gpu.py"), *options]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+@pytest.mark.skipif(BACKEND != "jax", reason="benchmarks/gpu.py runs on JAX")
+def test_the_gpu_benchmark_prints_every_line_and_records_no_processor():
+    before = sorted((ROOT / "data" / "recorded").iterdir())
+    lines = gpu_benchmark("--small", "--batch", "2").stdout.splitlines()
+    table = [[cell.strip() for cell in line.split("|")] for line in lines if line.startswith("|")]
+    names = [row[1] for row in table[3:]]
+    for part in ("step, boxes", "step, dense", "step without the loss", "fit from memory", "fit from JPEG files"):
+        assert any(name.startswith(part) for name in names), part
+    assert all(float(row[3].split()[0]) > 0 for row in table[3:])  # images a second
+    for options, reason in ((["--small"], "a run with --small says nothing"), ([], "JAX finds no GPU here")):
+        refused = gpu_benchmark("--record", *options)
+        assert refused.returncode == 1 and reason in refused.stderr
+    assert sorted((ROOT / "data" / "recorded").iterdir()) == before
+
+
 @pytest.mark.skipif(BACKEND != "tensorflow", reason="the run on TensorFlow starts the others")
 @pytest.mark.parametrize("backend", ["jax", "torch"])
 def test_another_backend_that_is_installed_here(backend):

@@ -10,7 +10,6 @@ filter to 0.25 to 2 times the input, then hue, saturation and brightness as deci
 take turns. The floor is decoding alone, on one thread.
 """
 
-import argparse
 import os
 import sys
 import tempfile
@@ -27,7 +26,7 @@ import numpy as np
 from matplotlib.colors import hsv_to_rgb, rgb_to_hsv
 from PIL import Image
 
-from benchmarks.table import Row, head, show
+from benchmarks.table import Row, run
 from yolo_helpers.anchors import default_anchors
 from yolo_helpers.annotations import Annotation, open_image
 from yolo_helpers.dataset import GREY, YoloDataset
@@ -124,15 +123,5 @@ def measure(photographs: int = 96, repeats: int = 7, workers: int = 2) -> Iterat
         yield Row(f"photographs from JPEG to batches: {name}", "images/s", values, original, most)
 
 
-def main() -> None:
-    """Prints the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    for name, default in (("photographs", 96), ("repeats", 7), ("workers", 2)):
-        parser.add_argument(f"--{name}", type=int, default=default, help="(default: %(default)s)")
-    options = parser.parse_args()
-    print(head())
-    show(measure(**vars(options)))
-
-
 if __name__ == "__main__":
-    main()
+    run(measure, __doc__)

@@ -10,7 +10,6 @@ meets all. The values are compared before anything is timed. The floor reads the
 numbers, as every loss with a gradient must.
 """
 
-import argparse
 import os
 import sys
 import time
@@ -24,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 import tensorflow as tf
 
-from benchmarks.table import Row, head, show
+from benchmarks.table import Row, run
 from yolo_helpers.anchors import default_anchor_mask, default_anchors
 from yolo_helpers.loss import box_iou, yolo_loss
 from yolo_helpers.model import yolo_head
@@ -139,15 +138,5 @@ def measure(batch: int = 16, size: int = 416, repeats: int = 15) -> Iterator[Row
             yield Row(f"loss, boxes {boxes}, classes {num_classes}: {name}", "ms", values, original, least)
 
 
-def main() -> None:
-    """Prints the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    for name, default in (("batch", 16), ("size", 416), ("repeats", 15)):
-        parser.add_argument(f"--{name}", type=int, default=default, help="(default: %(default)s)")
-    options = parser.parse_args()
-    print(head())
-    show(measure(**vars(options)))
-
-
 if __name__ == "__main__":
-    main()
+    run(measure, __doc__)

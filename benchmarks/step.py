@@ -9,7 +9,6 @@ went in, which the first layer does not need). Everything else counts as nothing
 loss, optimiser. The step without the loss has the mean square of the heads in its place, and tells what the loss costs.
 """
 
-import argparse
 import os
 import sys
 import time
@@ -25,7 +24,7 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from benchmarks.table import Row, head, show
+from benchmarks.table import Row, run
 from yolo_helpers.anchors import default_anchors
 from yolo_helpers.loss import identity_loss
 from yolo_helpers.model import BODIES, inference_model
@@ -96,16 +95,5 @@ def measure(body: str = "tiny", size: int = 416, batch: int = 8, repeats: int = 
         yield Row(f"training step, {body} body, {size} x {size}, batch {batch}: {name}", "images/s", values, most)
 
 
-def main() -> None:
-    """Prints the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--body", default="tiny", choices=BODIES)
-    for name, default in (("size", 416), ("batch", 8), ("repeats", 7)):
-        parser.add_argument(f"--{name}", type=int, default=default, help="(default: %(default)s)")
-    options = parser.parse_args()
-    print(head())
-    show(measure(**vars(options)))
-
-
 if __name__ == "__main__":
-    main()
+    run(measure, __doc__, body=BODIES)

@@ -1,9 +1,11 @@
 """The form that all timings are printed in: ours, the yardstick, the ratio, the floor; and the machine, in words."""
 
+import argparse
 import importlib.metadata
+import inspect
 import os
 import platform
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -89,3 +91,20 @@ def show(rows: Iterable[Row]) -> list[list[str]]:
         shown.append(row.cells())
         print(f"| {' | '.join(shown[-1])} |", flush=True)
     return shown
+
+
+def run(measure: Callable[..., Iterable[Row]], description: str, **choices: Iterable[str]) -> None:
+    """The command line of a script: an option for each argument of `measure`, and the table of what it measures.
+
+    Args:
+        measure: returns the lines; its arguments have defaults.
+        description: the script's docstring.
+        choices: of an argument, what it may be.
+    """
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for name, argument in inspect.signature(measure).parameters.items():
+        settings = {"type": type(argument.default), "default": argument.default, "choices": choices.get(name)}
+        parser.add_argument(f"--{name}", help="(default: %(default)s)", **settings)
+    options = parser.parse_args()
+    print(head())
+    show(measure(**vars(options)))

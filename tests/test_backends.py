@@ -28,12 +28,14 @@ from reference import (
     random_case,
 )
 
+from benchmarks import devices
 from yolo_helpers.annotations import read_annotations
 from yolo_helpers.dataset import YoloDataset
 from yolo_helpers.detection import detect, yolo_eval
 from yolo_helpers.loss import TRUE_BOXES_AT_ONCE, YoloLoss, identity_loss, yolo_loss
 from yolo_helpers.model import micro_yolo_body
 from yolo_helpers.smear import CLASS_NAMES, write_smears
+from yolo_helpers.targets import preprocess_true_boxes
 from yolo_helpers.training import BEST, HISTORY, STATE, Stage, create_model, train
 
 BACKEND = keras.backend.backend()
@@ -228,7 +230,22 @@ def test_the_loss_layer_survives_saving(tmp_path):
     assert logged == pytest.approx({} if BACKEND == "jax" else expected, rel=1e-5)
 
 
-def test_boxes_and_grids_have_one_loss_in_bfloat16(data):
+PARALLEL = {"tensorflow": "TensorFlow: MirroredStrategy, 2 devices", "jax": "JAX: DataParallel, 2 devices"}
+
+
+@pytest.mark.skipif(BACKEND not in PARALLEL, reason="PyTorch has neither in Keras")
+def test_two_devices_take_the_step_of_one(tmp_path):
+    trained = {}
+    for name in (devices.ALONE[BACKEND], PARALLEL[BACKEND]):
+        (tmp_path / name).mkdir()
+        trained[name], _ = devices.trained(name, ["layer", "boxes"], tmp_path / name)
+    alone, parallel = trained.values()
+    for form in alone:
+        entry = devices.compare(parallel[form], alone[form])
+        assert entry["verdict"] == "equal" and entry["difference"] < 1e-5
+
+
+def test_a_network_in_bfloat16_does_not_round_its_targets():
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
         body = eight_convolutions(keras.Input((*SHAPE, 3)))
@@ -236,13 +253,14 @@ def test_boxes_and_grids_have_one_loss_in_bfloat16(data):
     finally:
         keras.config.set_dtype_policy("float32")
     assert keras.backend.standardize_dtype(body.outputs[0].dtype) == "bfloat16"
-    grids, boxes = (
-        YoloDataset(data.annotations, SHAPE, ANCHORS, 3, 2, targets=kind)[0] for kind in ("y_true", "boxes")
-    )
-    losses = [model.predict_on_batch(inputs) for model, (inputs, _) in zip(models, (grids, boxes), strict=True)]
-    # Corners rounded to bfloat16, eight bits, would be up to a quarter of a pixel off here.
-    np.testing.assert_allclose(losses[1], losses[0], rtol=1e-5)
-    assert losses[0].dtype == np.float32 and np.isfinite(losses[0]).all()
+    image = np.random.default_rng(0).integers(0, 256, (2, *SHAPE, 3), dtype=np.uint8)
+    boxes = random_boxes(np.random.default_rng(2), SHAPE, boxes=20)
+    rounded = ops.convert_to_numpy(ops.cast(ops.cast(boxes, "bfloat16"), "float32"))
+    of_grids = models[0].predict_on_batch((image, *preprocess_true_boxes(boxes, SHAPE, ANCHORS, 3)))
+    of_boxes, of_rounded = (models[1].predict_on_batch((image, corners)) for corners in (boxes, rounded))
+    assert of_grids.dtype == np.float32 and np.isfinite(of_grids).all()
+    np.testing.assert_allclose(of_boxes, of_grids, rtol=1e-6)
+    assert not np.allclose(of_rounded, of_grids, rtol=1e-5)
 
 
 def gpu_benchmark(*arguments):

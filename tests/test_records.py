@@ -1,9 +1,11 @@
-"""What lies in data/ ready made: the smear network, and the record that lesson 04b shows, computed again."""
+"""What lies in data/ ready made: the smear network, and the records that lessons 04b and 04f show."""
 
 import json
 
+import numpy as np
 import pytest
 
+from benchmarks import devices
 from tools.make_weights import INPUT_SHAPE, cfg_text
 from tools.record_darknet import GROCERY, RECORD, compare
 from yolo_helpers.anchors import DATA
@@ -33,3 +35,28 @@ def test_the_record_of_darknets_network_is_right():
     assert recorded["source"] == again["source"] and recorded["detections"] == again["detections"]
     assert 0 < recorded["heads"]["epsilon 1e-7"] < 1e-3 and 0 < again["heads"]["epsilon 1e-7"] < 1e-3
     assert recorded["heads"]["epsilon 1e-3"] == pytest.approx(again["heads"]["epsilon 1e-3"], rel=1e-2)
+
+
+def weights(first, last):
+    return {"start": np.zeros(3), "first": np.array(first), "last": np.array(last)}
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        ([weights([1, 2, 0], [2, 4 + 4e-6, 1])], "equal (1e-06)"),
+        ([weights([2, 4, 0], [4, 8, 1])], "wrong: step x 2.00"),
+        ([weights([1, 1, 0], [2, 3, 1])], "differs by 25.0%"),
+        ([weights([1, 2, 0], [2, 4, 1]), weights([1, 2, 0], [2, 3, 1])], "differs by 25.0%"),
+        ([weights([1, 2, 0], [2, 4, 1]), "no result"], "refused: no result"),
+    ],
+)
+def test_how_a_training_on_two_devices_is_judged(found, expected):
+    assert devices.text(devices.compare(found, [weights([1, 2, 0], [2, 4, 1])])) == expected
+
+
+def test_the_record_of_the_devices_is_whole():
+    table = json.loads(devices.RECORD.read_text(encoding="utf-8"))["table"]
+    assert list(table) == [name for name, engine in devices.ENGINES.items() if name != devices.ALONE[engine.library]]
+    for name, row in table.items():
+        assert list(row) == devices.forms_of(devices.ENGINES[name])

@@ -10,6 +10,7 @@ from yolo_helpers.annotations import Annotation, open_image
 from yolo_helpers.boxes import Placement, clip_boxes, letterbox
 from yolo_helpers.targets import check_kind, check_true_boxes, preprocess_true_boxes
 
+RGB_TO_YIQ = np.array([[0.3, 0.59, 0.11], [0.599, -0.2773, -0.3217], [0.213, -0.5251, 0.3121]])  # FCC, as in colorsys
 GREY = (128, 128, 128)  # what surrounds a photograph that does not fill the input, as in keras-yolo3
 
 
@@ -189,6 +190,10 @@ def mirror(boxes: np.ndarray, width: int) -> np.ndarray:
 def random_colour(rng: np.random.Generator, image: Image.Image) -> Image.Image:
     """A picture with another hue, saturation and brightness, within keras-yolo3's ranges.
 
+    The original goes to hue, saturation and value, and back. In YIQ, the colours of American television, brightness (Y)
+    stands apart from a plane of colours (I, Q), in which hue is the direction and saturation the distance from grey. So
+    all three changes are one matrix, which Pillow applies several times faster.
+
     Args:
         rng: where the randomness comes from.
         image: RGB.
@@ -196,12 +201,9 @@ def random_colour(rng: np.random.Generator, image: Image.Image) -> Image.Image:
     Returns:
         RGB: hue turned by up to a tenth of the circle, saturation and brightness times 1/1.5 to 1.5.
     """
-    levels = np.arange(256)
-    hue = (levels + round(rng.uniform(-0.1, 0.1) * 255)) % 256
-    saturation, value = (
-        np.clip(levels * (factor if rng.random() < 0.5 else 1 / factor), 0, 255)
-        for factor in rng.uniform(1, 1.5, size=2)
-    )
-    # One table look-up a pixel and channel, done by Pillow.
-    table = np.concatenate([hue, saturation, value]).astype(np.uint8)
-    return image.convert("HSV").point(table.tolist()).convert("RGB")
+    angle = 2 * np.pi * rng.uniform(-0.1, 0.1)
+    saturation, brightness = (factor if rng.random() < 0.5 else 1 / factor for factor in rng.uniform(1, 1.5, size=2))
+    i, q = saturation * np.cos(angle), saturation * np.sin(angle)
+    change = brightness * np.array([[1, 0, 0], [0, i, -q], [0, q, i]])
+    matrix = np.linalg.inv(RGB_TO_YIQ) @ change @ RGB_TO_YIQ
+    return image.convert("RGB", np.column_stack([matrix, np.zeros(3)]).ravel().tolist())

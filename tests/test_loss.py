@@ -224,6 +224,9 @@ def test_wrong_number_of_tensors_is_said():
         ValueError, match=r"3 outputs and 3 targets in args, or 3 outputs and boxes \(B, T, 5\), found 5"
     ):
         yolo_loss([*outputs, *y_true[:2]], *arguments)
+    for wrong in ([outputs, y_true], [*outputs, y_true[0]], outputs):
+        with pytest.raises(ValueError, match=f"found {len(wrong)} tensors"):
+            yolo_loss(wrong, *arguments)
 
 
 @settings(deadline=None)
@@ -242,6 +245,7 @@ def test_best_iou_is_the_largest_of_all(seed, count):
     predicted = rng.uniform(0.1, 1, (2, 7, 4)).astype(np.float32)
     true_boxes = rng.uniform(0.1, 1, (2, count, 4)).astype(np.float32)
     true_boxes[1, rng.integers(0, count + 1) :] = 0
+    true_boxes[0, rng.integers(0, count)] = 0  # padding between boxes counts for nothing either
     found = np.asarray(best_iou(predicted, true_boxes))
     for b, n in np.ndindex(2, 7):
         assert found[b, n] == pytest.approx(

@@ -97,19 +97,20 @@ def yolo_loss_terms(
     anchors = np.asarray(anchors, np.float32).reshape(-1, 2)
     anchor_mask = default_anchor_mask(len(anchors)) if anchor_mask is None else anchor_mask
     heads = len(anchor_mask)
-    outputs, targets = [[ops.convert_to_tensor(x) for x in part] for part in (args[:heads], args[heads:])]
-    if input_shape is None:
-        input_shape = [STRIDES[0] * side for side in ops.shape(outputs[0])[1:3]]
-    if len(targets) == 1 and len(targets[0].shape) == 3:
-        grids = [ops.shape(output)[1:3] for output in outputs]
-        objects = _objects_of_boxes(targets[0], grids, anchors, num_classes, anchor_mask, input_shape)
-    elif len(targets) == heads:
-        objects = [_objects_of_slots(target) for target in targets]
-    else:
+    boxes_given = len(args) == heads + 1 and len(ops.shape(args[-1])) == 3
+    if not boxes_given and len(args) != 2 * heads:
         raise ValueError(
             f"Expected {heads} outputs and {heads} targets in args, or {heads} outputs and boxes (B, T, 5), "
             f"found {len(args)} tensors."
         )
+    outputs, targets = [[ops.convert_to_tensor(x) for x in part] for part in (args[:heads], args[heads:])]
+    if input_shape is None:
+        input_shape = [STRIDES[0] * side for side in ops.shape(outputs[0])[1:3]]
+    if boxes_given:
+        grids = [ops.shape(output)[1:3] for output in outputs]
+        objects = _objects_of_boxes(targets[0], grids, anchors, num_classes, anchor_mask, input_shape)
+    else:
+        objects = [_objects_of_slots(target) for target in targets]
     boxes = [weight[..., None] * true[..., :4] for weight, _, true in objects]
     if ignore_across_heads:
         weights = ops.concatenate([weight for weight, _, _ in objects], 1)
@@ -225,14 +226,14 @@ def best_iou(pred_boxes, true_boxes):
 
     Args:
         pred_boxes: (B, N, 4), centre and size.
-        true_boxes: (B, T, 4), likewise and in the same unit; rows of zeros are padding, and stand at the end.
+        true_boxes: (B, T, 4), likewise and in the same unit; rows of zeros are padding, which costs least at the end.
 
     Returns:
         (B, N), without a gradient. Boxes are taken a few at a time, as many times as the fullest image needs:
         any number of boxes, shapes that XLA can compile, and never all predictions against all boxes.
     """
     count = ops.shape(true_boxes)[1]
-    most = ops.max(ops.sum(ops.cast(true_boxes[..., 2] > 0, "int32"), axis=1))
+    most = ops.max(ops.where(true_boxes[..., 2] > 0, ops.arange(1, count + 1), 0))
     pred, true = _corners_and_area(pred_boxes), [ops.expand_dims(x, -1) for x in _corners_and_area(true_boxes)]
 
     def compare(turn, best):

@@ -74,9 +74,9 @@ def create_model(
     check_kind(targets)
     detector = inference_model(body, input_shape)
     if targets == "boxes":
-        labels = [keras.Input((None, 5), name="boxes")]
+        y_true = [keras.Input((None, 5), name="boxes")]
     else:
-        labels = [
+        y_true = [
             keras.Input((*grid, len(anchor_mask[0]), 5 + num_classes), name=f"y_true_{head}")
             for head, grid in enumerate(grid_shapes(input_shape, len(anchor_mask)))
         ]
@@ -92,8 +92,8 @@ def create_model(
             "anchor_mask": anchor_mask,
         },
     )
-    loss = loss_layer([*detector.outputs, *labels])
-    return keras.Model([detector.input, *labels], loss, name="training_model")
+    loss = loss_layer([*detector.outputs, *y_true])
+    return keras.Model([detector.input, *y_true], loss, name="training_model")
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """The set-up: pins that agree, one address, the Makefile's `.venv`, and what README promises."""
 
+import json
 import os
 import re
 import shutil
@@ -14,6 +15,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
+from tools import setup_venv
 from tools.set_repository import files_with_address, repository, set_repository
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -268,6 +270,13 @@ def test_wrong_python_is_said_in_one_sentence(bare_course, age):
     assert [line for line in run.stderr.splitlines() if not line.startswith("make")] == [sentence]
 
 
+def test_a_python_without_its_venv_part_is_said_in_one_sentence(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ensurepip", None)  # so that importing it fails
+    with pytest.raises(setup_venv.SetupError, match=r"^Python .* install its venv part .*, then run make again\.$"):
+        setup_venv.install(tmp_path, ".venv")
+    assert not list(tmp_path.iterdir())
+
+
 @needs_make
 def test_make_alone_lists_every_command():
     listed = re.findall(r"^make (\w+)", make(ROOT).stdout, re.MULTILINE)
@@ -296,6 +305,21 @@ def test_lab_stays_on_this_computer_and_keeps_the_token(bare_course, user):
 def test_ci_calls_the_test_command():
     script = ROOT / ".ci" / "run"
     assert os.access(script, os.X_OK) and re.search(r"^(exec )?make test$", text(".ci/run"), re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", ["fast", "notebooks"])
+def test_workflows_call_commands_that_exist(name):
+    jobs = yaml.safe_load(text(f".github/workflows/{name}.yml"))["jobs"].values()
+    commands = set()
+    for job in jobs:
+        include = job.get("strategy", {}).get("matrix", {})
+        values = [*include.get("command", []), *(row.get("command", "") for row in include.get("include", []))]
+        for step in job["steps"]:
+            if step.get("run", "").startswith("make "):
+                named = step["run"].replace("${{ matrix.command }}", " ".join(values))
+                commands |= set(named.split()[1:])
+    targets = set(re.findall(r"^([a-z-]+)(?: [a-z-]+)*:", text("Makefile"), re.MULTILINE))
+    assert commands and commands <= targets
 
 
 def test_make_test_leaves_no_notebook_out():
@@ -329,7 +353,33 @@ def test_readme_opens_with_the_two_commands():
     assert first.index("**`make lab`**") < first.index("**`make test`**")
 
 
-@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md"])
+def test_each_session_in_class_takes_ninety_minutes():
+    sessions = text("TEACHING.md").split("\n## Session ")[1:]
+    assert len(sessions) == 4
+    for session in sessions:
+        assert sum(map(int, re.findall(r"^\| (\d+) \|", session, re.MULTILINE))) == 90, session[:40]
+
+
+def test_what_the_sessions_name_is_there():
+    """Every heading that TEACHING.md gives in italics, and every exercise, stands in a notebook."""
+    found = {re.sub(r"\W+", " ", heading).lower().strip() for heading in headings()}
+    tables = "".join(line for line in text("TEACHING.md").splitlines(True) if re.match(r"\| \d+ \|", line))
+    named = re.findall(r"(?<!\*)\*([^*\n]+)\*(?!\*)", tables)
+    assert len(named) > 20
+    for name in named:
+        plain = re.sub(r"\W+", " ", name).lower().strip()
+        assert any(plain in heading for heading in found), name
+
+
+def headings():
+    for path in (ROOT / "notebooks").rglob("*.ipynb"):
+        if ".ipynb_checkpoints" not in path.parts:
+            for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
+                if cell["cell_type"] == "markdown":
+                    yield from re.findall(r"^#+ (.*)$", "".join(cell["source"]), re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "TEACHING.md"])
 def test_links_lead_somewhere(name):
     for target in re.findall(r"\]\(([^)\s]+)\)", text(name)):
         if not re.match(r"[a-z]+:|#", target):

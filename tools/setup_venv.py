@@ -7,6 +7,7 @@ change of the requirements leads to a new installation.
 
 import argparse
 import contextlib
+import importlib
 import os
 import shutil
 import signal
@@ -72,6 +73,7 @@ def install(root: Path, name: str) -> None:
 def _create(target: Path) -> None:
     version = ".".join(map(str, sys.version_info[:2]))
     try:
+        importlib.import_module("ensurepip")  # Debian leaves it out, and its venv then exits with a page of its own
         venv.EnvBuilder(clear=True, symlinks=True, with_pip=True).create(target)
     except (ImportError, subprocess.CalledProcessError) as error:
         raise SetupError(

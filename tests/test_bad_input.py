@@ -360,7 +360,9 @@ def trained(smears, tmp_path_factory):
     folder = shutil.copytree(smears, tmp_path_factory.mktemp("trained") / "data")
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(BODIES, "micro", small_body)
+        tf.config.run_functions_eagerly(True)
         training(folder)
+        tf.config.run_functions_eagerly(False)
     return folder
 
 
@@ -426,14 +428,14 @@ def test_a_full_disk_leaves_the_checkpoint_before_and_the_training_goes_on_from_
     with pytest.MonkeyPatch.context() as patch:
         name = fill(patch)
         with pytest.raises(OSError, match=rf"out.{name} could not be written \(No space left on device\)") as error:
-            training(folder, "--resume", "--epochs", "3")
+            training(folder, "--resume", "--epochs", "2")
     assert "\n" not in str(error.value) and str(error.value).endswith("make room there, or choose another place.")
     after = content(folder)
     whole = {"out/state-0002.weights.h5"} if name == STATE else set()  # written before, and complete
     assert after.keys() - whole == before.keys() - whole
     assert all(after[path] == before[path] for path in before.keys() - whole)
-    training(folder, "--resume", "--epochs", "3")
-    assert len((folder / "out" / HISTORY).read_text(encoding="utf-8").splitlines()) == 4
+    training(folder, "--resume", "--epochs", "2")
+    assert len((folder / "out" / HISTORY).read_text(encoding="utf-8").splitlines()) == 3
     assert not list((folder / "out").glob(".writing-*"))
 
 
@@ -534,7 +536,7 @@ WORKS = {
     "camera turned left": (turned(6, np.rot90(SEEN)), BOX, PLACED),
     "camera turned right": (turned(8, np.rot90(SEEN, -1)), BOX, PLACED),
     "a pixel": (one_pixel, [0, 0, 1, 1], [16, 0, 80, 64]),
-    # 96 pixels wide, and so half a pixel high, which is rounded to one: the row in the middle, at 31.5.
+    # 96 pixels wide, and so half a pixel high, which becomes one; its place in the middle ends in a half.
     "20 000 pixels wide": (wide, [5000, 0, 15_000, 100], [24, 31.5, 72, 32.5]),
     "space": (named("a b.png"), BOX, PLACED),
     "%20": (named("a%20b.png"), BOX, PLACED),
@@ -566,8 +568,8 @@ def test_an_unusual_photograph_is_learnt_and_detected_as_it_is_seen(tmp_path, mo
     pixels, boxes = YoloDataset([annotation], SHAPE, ANCHORS, 1).sample(0)
     np.testing.assert_allclose(boxes, [[*placed, 0]], atol=1e-3)
     x0, y0, x1, y1 = placed
-    row, column = int((y0 + y1) / 2), int((x0 + x1) / 2)
-    bright = pixels[..., 1] > (170 if y1 - y0 > 1 else 140)
+    row, column = int((y0 + y1 - 1) / 2), int((x0 + x1) / 2)
+    bright = pixels[..., 1] > 170
     assert np.flatnonzero(bright[row]).tolist() == list(range(x0, x1))
     if y1 - y0 > 1:
         assert np.flatnonzero(bright[:, column]).tolist() == list(range(y0, y1))
@@ -589,10 +591,6 @@ def test_an_unusual_photograph_is_learnt_and_detected_as_it_is_seen(tmp_path, mo
 
 
 # Each changes the folder, and returns the names of the classes and how many photographs there are.
-
-
-def as_it_is(folder):
-    return ["Platelets", "RBC", "WBC"], 6
 
 
 def crlf_and_bom(folder):
@@ -628,7 +626,7 @@ def many_boxes(folder):
 
 
 @pytest.mark.parametrize(
-    "make", [as_it_is, crlf_and_bom, one_class, a_class_without_boxes, a_copy_under_another_name, many_boxes]
+    "make", [crlf_and_bom, one_class, a_class_without_boxes, a_copy_under_another_name, many_boxes]
 )
 def test_an_unusual_data_set_is_learnt(folder, capsys, make):
     names, count = make(folder)
@@ -718,7 +716,7 @@ def test_any_boxes_are_written_or_refused_and_the_loss_of_what_is_written_is_a_n
     np.testing.assert_allclose(loss[1], loss[0], rtol=1e-4)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), spread=st.sampled_from([1, 30, 100, 1e3, 1e6]), across=st.booleans())
 def test_loss_and_gradient_of_any_outputs_are_numbers(seed, spread, across):
     """An output of 89 is a box of infinite size, and one of -104 a box of none."""

@@ -13,6 +13,7 @@ import random
 import re
 import sys
 import tempfile
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -169,6 +170,7 @@ def main() -> None:
     """Runs until something is found or the time is up; see `--help`."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("reader", choices=WORDS)
+    warnings.simplefilter("error")  # an overflow is a finding
     parser.add_argument("--seconds", type=int, default=600, help="(default: %(default)s)")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as made:

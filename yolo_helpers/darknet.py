@@ -91,8 +91,10 @@ def read_cfg(cfg_path: str | Path) -> Cfg:
     if not heads:
         raise ValueError(f"{net.where} is followed by no [yolo]: give the cfg of a YOLOv3 network.")
     anchors, num_classes, first_mask = (heads[0].options[name] for name in ("anchors", "classes", "mask"))
-    if len(anchors) % 2 or not all(0 < side < math.inf for side in anchors):
-        raise ValueError(f"{heads[0].where} takes pairs of positive numbers as anchors, found {anchors}.")
+    if len(anchors) % 2 or not all(1 / LARGEST <= side <= LARGEST for side in anchors):
+        raise ValueError(
+            f"{heads[0].where} takes pairs of positive numbers as anchors, up to {LARGEST}, found {anchors}."
+        )
     for where, _, options in heads:
         if (options["anchors"], options["classes"], len(options["mask"])) != (anchors, num_classes, len(first_mask)):
             raise ValueError(f"{where} has other anchors, classes or length of mask than the first [yolo]: mend one.")

@@ -313,10 +313,12 @@ def test_options_that_cannot_be_are_refused_at_once(folder, capsys, more, senten
 
 def test_the_shell_shows_the_sentence_alone(folder):
     a_box_of_four(folder)
-    command = [sys.executable, "-m", "yolo_helpers.training", "--train", str(folder / "annotations.txt")]
-    done = subprocess.run([*command, "--folder", str(folder / "out")], cwd=ROOT, capture_output=True, text=True)
+    path = folder / "annotations.txt"
+    command = [sys.executable, "-m", "yolo_helpers.training", "--train", path, "--folder", folder / "out"]
+    variables = os.environ | {"PYTHONUTF8": "1"}
+    done = subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, encoding="utf-8")
     assert done.returncode == 1 and done.stdout == ""
-    assert done.stderr.splitlines()[-1].startswith(f"error: {folder}/annotations.txt, line 2: found '1,2,3,4'")
+    assert done.stderr.splitlines()[-1].startswith(f"error: {path}, line 2: found '1,2,3,4'")
     assert "Traceback" not in done.stderr and not (folder / "out").exists()
 
 

@@ -4,7 +4,7 @@ python tools/fuzz.py READER [--seconds 600]
 
 Atheris changes files at random and keeps those that reach new lines of the package. It is no part of the course's
 environment; CONTRIBUTING.md says how to install it into one of its own. What it found once is kept as a test: see
-tests/test_bad_input.py. A finding lies in the current folder, as crash-…, timeout-… or oom-….
+test_darknet.py and test_bad_input.py. A finding lies in the current folder, as crash-…, timeout-… or oom-….
 """
 
 import argparse
@@ -170,9 +170,9 @@ def main() -> None:
     """Runs until something is found or the time is up; see `--help`."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("reader", choices=WORDS)
-    warnings.simplefilter("error")  # an overflow is a finding
     parser.add_argument("--seconds", type=int, default=600, help="(default: %(default)s)")
     options = parser.parse_args()
+    warnings.simplefilter("error")  # an overflow is a finding
     with tempfile.TemporaryDirectory() as made:
         folder, corpus = Path(made) / "data", Path(made) / "corpus"
         folder.mkdir(), corpus.mkdir()

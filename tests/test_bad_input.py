@@ -22,7 +22,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from reference import ANCHORS, ROOT, heads_that_see, iou, random_case
+from reference import ANCHORS, ROOT, detector_of, heads_that_see, iou, random_case
 
 from tools.make_data import coco_json
 from yolo_helpers import detection
@@ -548,17 +548,6 @@ WORKS = {
 }
 
 
-class Constant(keras.layers.Layer):
-    """A head that says the same of every photograph."""
-
-    def __init__(self, value):
-        super().__init__()
-        self.value = value
-
-    def call(self, inputs):
-        return keras.ops.repeat(self.value, keras.ops.shape(inputs)[0], axis=0)
-
-
 @pytest.mark.parametrize(("make", "box", "placed"), WORKS.values(), ids=WORKS)
 def test_an_unusual_photograph_is_learnt_and_detected_as_it_is_seen(tmp_path, monkeypatch, make, box, placed):
     """Through a text file with a byte order mark and Windows' line ends, since none of these should matter."""
@@ -577,9 +566,7 @@ def test_an_unusual_photograph_is_learnt_and_detected_as_it_is_seen(tmp_path, mo
         assert np.flatnonzero(bright[:, column]).tolist() == list(range(y0, y1))
 
     # A network that sees the block where it lies on the input: the file must say where it lies on the photograph.
-    image = keras.Input((*SHAPE, 3), dtype="uint8")
-    heads = heads_that_see([[*placed, 0]], SHAPE, SHAPE, num_classes=1)
-    detector = keras.Model(image, [Constant(head)(image) for head in heads])
+    detector = detector_of(heads_that_see([[*placed, 0]], SHAPE, SHAPE, num_classes=1))
     monkeypatch.setattr(detection, "load_detector", lambda folder: (detector, ANCHORS, ["block $x^$"]))
     assert detection.main(["--folder", "x", str(tmp_path / name), "--out", str(tmp_path / "out")]) == 0
     found = json.loads((tmp_path / "out" / f"{name}.json").read_text(encoding="utf-8"))

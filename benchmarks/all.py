@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks import dataset, loss, step
 from benchmarks.table import head, machine, show
 from yolo_helpers.anchors import DATA
-from yolo_helpers.detection import write_json
+from yolo_helpers.files import write_json
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])

@@ -33,9 +33,10 @@ from yolo_helpers.anchors import default_anchors, kmeans_anchors
 from yolo_helpers.annotations import read_annotations
 from yolo_helpers.darknet import load_weights
 from yolo_helpers.dataset import YoloDataset
-from yolo_helpers.detection import BEST, write_json
+from yolo_helpers.detection import BEST
 from yolo_helpers.download import fetch_bccd
 from yolo_helpers.evaluation import evaluate
+from yolo_helpers.files import write_json
 from yolo_helpers.model import BODIES, inference_model
 from yolo_helpers.training import Stage, box_sizes, train
 

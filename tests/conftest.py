@@ -8,7 +8,14 @@ import pytest
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 
 # With two files at a time, one core would idle at the end behind a long file: these begin.
-LONGEST = ["test_training.py", "test_interruption.py", "test_progress.py", "test_backends.py", "test_setup.py"]
+LONGEST = [
+    "test_training.py",
+    "test_bad_input.py",
+    "test_interruption.py",
+    "test_progress.py",
+    "test_backends.py",
+    "test_setup.py",
+]
 
 
 def pytest_collection_modifyitems(items):

@@ -42,7 +42,7 @@ def test_the_course_has_the_originals_anchors():
     np.testing.assert_array_equal(default_anchors(2), [[10, 14], [23, 27], [37, 58], [81, 82], [135, 169], [344, 319]])
 
 
-@pytest.mark.parametrize("text", ["", "10,13, 16", "10,13, 16,x", "10,13, -16,30", "10,13, nan,30"])
+@pytest.mark.parametrize("text", ["", "10,13, 16", "10,13, 16,x", "10,13, -16,30", "10,13, nan,30", "10,13, 1e39,30"])
 def test_a_bad_anchors_file_is_named(tmp_path, text):
     (tmp_path / "mine.txt").write_text(text, encoding="utf-8")
     with pytest.raises(ValueError, match="mine.txt: anchors are"):

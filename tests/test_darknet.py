@@ -502,6 +502,15 @@ def test_the_heads_of_a_cfg_start_as_those_of_the_package(cfg):
         np.testing.assert_allclose(1 / (1 + np.exp(-bias[:, 4])), 0.01, rtol=1e-5)
 
 
+def test_a_head_that_the_network_goes_on_from_starts_as_the_others(cfg):
+    """Found by fuzzing: its convolution is not among the last layers then."""
+    body = build_body(cfg(SMALL.replace(route(-3), route(-2))))
+    heads = [layer for layer in body.layers if isinstance(layer, keras.layers.Conv2D) and layer.filters == 18]
+    assert len(heads) == 2 and heads[0] not in body.layers[-2:]
+    for convolution in heads:
+        np.testing.assert_allclose(1 / (1 + np.exp(-np.asarray(convolution.bias)[4::6])), 0.01, rtol=1e-5)
+
+
 def line_of(text, part):
     return text[: text.index(part)].count("\n") + 1
 
@@ -518,8 +527,29 @@ def line_of(text, part):
         ("activation=leaky", "activation=mish", "activation=mish", "knows activation=leaky and linear, found 'mish'"),
         ("filters=2\n", "", "[convolutional]", "has no filters=: add it"),
         ("filters=2", "filters=two", "filters=two", "takes numbers with commas between them, found filters=two"),
-        ("filters=2", "filters=2,3", "filters=2,3", "takes one number from 1 on, found filters=2,3"),
-        ("stride=2", "stride=0", "stride=0", "takes one number from 1 on, found stride=0"),
+        ("filters=2", "filters=2,3", "filters=2,3", "takes one number from 1 to 10000, found filters=2,3"),
+        # Found by fuzzing, and beside it: sizes that fill the memory or fit no input, anchors without end.
+        ("size=3", "size=999999999", "size=999999999", "takes one number from 1 to 10000, found size=999999999"),
+        (
+            "filters=2\nsize=3",
+            "filters=9999\nsize=9999",
+            "[convolutional]",
+            "makes the network larger than 1,000,000,000",
+        ),
+        ("size=3\nstride=2\npad=1", "size=97\nstride=2", "[conv", r"larger size than its input \(96, 64\): add pad=1"),
+        (
+            "[upsample]\nstride=2",
+            "[upsample]\nstride=9999",
+            "[upsample]",
+            r"gives an output of \(29997, 19998, 2\), over",
+        ),
+        (
+            "anchors = 10,12",
+            "anchors = inf,12",
+            "[yolo]",
+            r"takes pairs of positive numbers as anchors, up to 10000, found \[inf",
+        ),
+        ("stride=2", "stride=0", "stride=0", "takes one number from 1 to 10000, found stride=0"),
         ("width=64", "width=70", "[net]", r"multiples of 32 as height and width, found \(96, 70\)"),
         ("size=2\nstride=2", "size=3\nstride=3", "[maxpool]", "takes stride=1 with any size, or stride=2 with size=2"),
         ("from=-3", "from=-9", "[shortcut]", r"points at \[-9\]: a .yolo., or none of the 5 layers before it"),

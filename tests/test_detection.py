@@ -13,7 +13,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from reference import ANCHORS, ROOT, SHARED, heads_that_see, needs_oracle, oracle_case
+from reference import ANCHORS, ROOT, SHARED, detector_of, heads_that_see, needs_oracle, oracle_case
 
 from yolo_helpers.annotations import get_classes
 from yolo_helpers.boxes import box_iou
@@ -85,22 +85,6 @@ def test_heads_that_do_not_fit_are_said(wrong):
     heads = [np.concatenate([head] * 2) for head in heads_that_see([[10, 10, 50, 60, 1]], (96, 128))][wrong]
     with pytest.raises(ValueError, match="Expected 3 heads of one photograph, found heads of shape"):
         yolo_eval(heads, ANCHORS, 3, (96, 128))
-
-
-@keras.saving.register_keras_serializable("tests")
-class Constant(keras.layers.Layer):
-    def __init__(self, value):
-        super().__init__()
-        self.value = value
-
-    def call(self, inputs):
-        return keras.ops.repeat(self.value, keras.ops.shape(inputs)[0], axis=0)
-
-
-def detector_of(heads):
-    """A stand-in for a trained network: its heads are constants, whatever the photograph shows."""
-    image = keras.Input((96, 128, 3), dtype="uint8")
-    return keras.Model(image, [Constant(head)(image) for head in heads])
 
 
 def test_detect_looks_at_photographs_of_any_size_in_batches():

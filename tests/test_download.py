@@ -1,8 +1,10 @@
 """The blood-cell photographs: fetched once and whole, or not at all and with one sentence that says why."""
 
+import errno
 import hashlib
 import http.server
 import io
+import os
 import threading
 import zipfile
 from pathlib import Path
@@ -18,9 +20,9 @@ FILES = {
 }
 
 
-def packed(files=FILES, top="BCCD_Dataset-d272fb14/BCCD/", more=()):
+def packed(files=FILES, top="BCCD_Dataset-d272fb14/BCCD/", more=(), compression=zipfile.ZIP_STORED):
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
+    with zipfile.ZipFile(buffer, "w", compression) as archive:
         archive.writestr("BCCD_Dataset-d272fb14/README.md", "not a part of the data")
         for name, content in files.items():
             archive.writestr(top + name, content)
@@ -127,6 +129,24 @@ def damaged(server):
     server.reply = bytes(content)
 
 
+def damaged_and_compressed(server):
+    """As GitHub packs it; what zlib then says is not one of zipfile's own errors."""
+    content = bytearray(packed(compression=zipfile.ZIP_DEFLATED))
+    at = content.index(b"one.jpg") + len(b"one.jpg")
+    content[at : at + 8] = b"\xff" * 8
+    server.reply = bytes(content)
+
+
+def cut_off_unnoticed(server):
+    """The server promises no more than it sends."""
+    server.reply = packed()[:-30]
+
+
+def a_dot_among_the_names(server):
+    """A name with no parts leads nowhere, and is left out; the rest is not what was expected."""
+    server.reply = packed({}, more=[".", "BCCD/Annotations/one.xml"])
+
+
 def cut_off(server):
     server.promised, server.reply = len(server.reply), server.reply[:100_000]
 
@@ -147,6 +167,9 @@ def moved_away(server):
         (nothing_of_it, "did not give the photographs that were expected"),
         (not_an_archive, "did not give a whole zip archive"),
         (damaged, "did not give a whole zip archive"),
+        (damaged_and_compressed, "did not give a whole zip archive"),
+        (cut_off_unnoticed, "did not give a whole zip archive"),
+        (a_dot_among_the_names, "did not give the photographs that were expected"),
         (cut_off, "was cut off after 100000 of .* bytes|could not be fetched"),
         (moved_away, r"could not be fetched \(Not Found\)"),
     ],
@@ -165,6 +188,21 @@ def test_without_a_network_the_sentence_says_how_to_go_on(digest, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    ("fill", "words"),
+    [("pathlib.Path.open", "could not be fetched"), ("zipfile.ZipFile.extractall", "not be unpacked")],
+)
+def test_a_full_disk_is_said_and_leaves_nothing(server, digest, tmp_path, monkeypatch, fill, words):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(fill, full)
+    sentence = rf"{words} \(No space left on device\): make room for .*cache, or name another folder\.$"
+    with pytest.raises(DownloadError, match=sentence) as error:
+        fetch_bccd(tmp_path / "cache", server.url, digest)
+    assert "\n" not in str(error.value) and not list((tmp_path / "cache").iterdir())
+
+
 def test_an_archive_that_never_ends_is_given_up(server, digest, tmp_path, monkeypatch):
     monkeypatch.setattr("yolo_helpers.download.MOST_BYTES", 100_000)
     with pytest.raises(DownloadError, match="holds more than"):
@@ -181,6 +219,9 @@ def test_a_single_file_is_fetched_once_checked_and_kept(server, tmp_path):
         fetch_file(tmp_path, server.url, "0" * 64)
     with pytest.raises(DownloadError, match="did not give the file that was expected"):
         fetch_file(tmp_path / "other", server.url, "0" * 64)
+    cut_off(server)
+    with pytest.raises(DownloadError, match="was cut off after 100000 of|could not be fetched"):
+        fetch_file(tmp_path / "other", server.url, sha256)
     assert not list((tmp_path / "other").iterdir())
 
 

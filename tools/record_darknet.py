@@ -20,7 +20,8 @@ from reference import ROOT, SHARED
 
 from yolo_helpers.boxes import box_iou
 from yolo_helpers.darknet import build_body, load_weights, read_cfg
-from yolo_helpers.detection import detect, write_json
+from yolo_helpers.detection import detect
+from yolo_helpers.files import write_json
 from yolo_helpers.model import inference_model
 
 GROCERY = SHARED / "data" / "grocery_tiny"

@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 from reference import ORACLE, ROOT, oracle_case
 
-from yolo_helpers.detection import write_json
+from yolo_helpers.files import write_json
 from yolo_helpers.loss import yolo_loss
 
 RECORD = ROOT / "data" / "recorded" / "parity.json"

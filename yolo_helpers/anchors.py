@@ -26,7 +26,7 @@ def get_anchors(path: str | Path) -> np.ndarray:
         anchors = np.array([float(number) for number in text.replace("\n", ",").split(",") if number.strip()])
     except ValueError as error:
         raise ValueError(f"{path}: anchors are numbers with commas between them, like 10,13, 16,30; {error}.") from None
-    if len(anchors) == 0 or len(anchors) % 2 or not (np.isfinite(anchors) & (anchors > 0)).all():
+    if len(anchors) == 0 or len(anchors) % 2 or not ((anchors > 1e-6) & (anchors < 1e6)).all():
         raise ValueError(
             f"{path}: anchors are pairs of positive numbers, width and height in pixels; found {text.strip()!r:.80}."
         )

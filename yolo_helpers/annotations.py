@@ -27,6 +27,7 @@ import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp")
+LEAST = 1e-3  # pixels: what is narrower has no area, only rounding
 SLACK = 1.01  # pixels a box may reach outside its image: one, and what rounding to a few digits adds
 FORMATS = {
     "text": "keras-yolo3's text (a .txt file with lines of 'image.jpg x_min,y_min,x_max,y_max,class ...')",
@@ -224,7 +225,7 @@ def _numbers(fields: Sequence[Any], where: str) -> list[float]:
         except (TypeError, ValueError, OverflowError):
             values.append(math.nan)
         if not math.isfinite(values[-1]):
-            _fail(where, f"found {field!r} as a coordinate, expected a number.")
+            _fail(where, f"found {field!r:.60} as a coordinate, expected a number.")
     return values
 
 
@@ -232,7 +233,9 @@ def _class_number(field: str, where: str) -> int:
     try:
         return int(field)
     except ValueError:
-        _fail(where, f"found {field!r} as class, expected a whole number: the line of the class file, counted from 0.")
+        _fail(
+            where, f"found {field!r:.60} as class, expected a whole number: the line of the class file, counted from 0."
+        )
 
 
 # ------------------------------------------------------------------------------- the readers: (records, class names)
@@ -256,7 +259,7 @@ def _read_lines(path: Path, split: Path | None) -> tuple[list[_Record], None]:
         for token in match[2].split():
             fields = token.split(",")
             if len(fields) != 5:
-                found = f"found {token!r} with {len(fields)} fields"
+                found = f"found {token!r:.60} with {len(fields)} fields"
                 _fail(where, f"{found}, expected five without spaces: x_min,y_min,x_max,y_max,class.")
             boxes.append(_Box(where, _numbers(fields[:4], where), _class_number(fields[4], where)))
         # keras-yolo3 takes relative paths from where Python was started; beside the file is tried first.
@@ -366,9 +369,9 @@ def _read_coco(path: Path, split: Path | None) -> tuple[list[_Record], list[str]
         records[number] = _Record(where, _find_image([name], [path.parent], where), [])
     for where, (image, category, box, entry) in entries("annotations", image_id=int | str, category_id=int, bbox=list):
         if image not in records:
-            _fail(where, f"found image_id {image!r}, expected the id of one of the images.")
+            _fail(where, f"found image_id {image!r:.60}, expected the id of one of the images.")
         if category not in categories:
-            _fail(where, f"found category_id {category}, expected one of {sorted(categories)}.")
+            _fail(where, f"found category_id {category!r:.60}, expected one of {sorted(categories)}.")
         if len(box) != 4:
             _fail(where, f"found a bbox with {len(box)} fields, expected four: x_min, y_min, width, height.")
         x, y, width, height = _numbers(box, where)
@@ -483,6 +486,11 @@ def read_annotations(
         names = list(class_names)
     elif names is None:
         names = _names_beside(path)
+    if not names:
+        _fail(path, "no class in it: expected an object with a name in at least one file, or one of the categories.")
+    for name in names:
+        if not name.strip() or re.search(r"[\x00-\x1f\ud800-\udfff]", name):
+            _fail(path, f"found {name!r:.60} as the name of a class, expected a text on one line.")
     return _check(path, records, names, zero_area, fractions=format == "yolo"), names
 
 
@@ -535,14 +543,15 @@ def _check(path: Path, records: list[_Record], names: list[str], zero_area: str,
             number = numbers[label] if isinstance(label, str) else label
             if not 0 <= number < len(names):
                 _fail(
-                    where, f"found class {number}, expected 0 to {len(names) - 1}, since there are {len(names)} names."
+                    where,
+                    f"found class {number!r:.60}, expected 0 to {len(names) - 1}, since there are {len(names)} names.",
                 )
             box = np.array(corners, np.float64) * (limit if fractions else 1.0)
             shown = "x_min {:g}, y_min {:g}, x_max {:g}, y_max {:g}".format(*box)
             if (box < -SLACK).any() or (box > limit + SLACK).any():
                 _fail(where, f"found {shown}, outside the image of {width} x {height} pixels (width x height).")
             box = box.clip(0, limit).astype(np.float32)
-            if box[2] <= box[0] or box[3] <= box[1]:
+            if (box[2:] - box[:2] < LEAST).any():
                 problem = f"found {shown}, a box without area, expected x_max > x_min and y_max > y_min"
                 if zero_area == "error":
                     _fail(where, f"{problem}: correct it, or leave such boxes out with zero_area='skip'.")

@@ -6,7 +6,7 @@ the count is all there is to check. `model.layers` is sorted by depth and has an
 package make their layers in darknet's, and Keras numbers names as layers are made: conv2d, conv2d_1, conv2d_2, ...
 """
 
-import os
+import math
 import re
 import struct
 from dataclasses import dataclass
@@ -20,6 +20,7 @@ from keras import layers, ops
 
 from yolo_helpers.anchors import STRIDES
 from yolo_helpers.boxes import letterbox
+from yolo_helpers.files import replacing
 from yolo_helpers.model import BATCH_NORM_EPSILON, BATCH_NORM_MOMENTUM, L2, body_of_heads
 
 # The options that decide what a network computes; None where one has to be given. [net] and [yolo] have others, for
@@ -33,6 +34,8 @@ OPTIONS = {
     "upsample": {"stride": 2},
     "yolo": {"mask": None, "anchors": None, "classes": None},
 }
+LARGEST = 10_000  # of a number on its own, such as filters=
+MOST_NUMBERS = 10**9  # in all kernels together, or in one output; YOLOv3 has 62 million. More is a slip of the pen.
 LISTS = ("mask", "anchors", "layers", "from")
 
 
@@ -88,8 +91,10 @@ def read_cfg(cfg_path: str | Path) -> Cfg:
     if not heads:
         raise ValueError(f"{net.where} is followed by no [yolo]: give the cfg of a YOLOv3 network.")
     anchors, num_classes, first_mask = (heads[0].options[name] for name in ("anchors", "classes", "mask"))
-    if len(anchors) % 2 or not all(side > 0 for side in anchors):
-        raise ValueError(f"{heads[0].where} takes pairs of positive numbers as anchors, found {anchors}.")
+    if len(anchors) % 2 or not all(1 / LARGEST <= side <= LARGEST for side in anchors):
+        raise ValueError(
+            f"{heads[0].where} takes pairs of positive numbers as anchors, up to {LARGEST}, found {anchors}."
+        )
     for where, _, options in heads:
         if (options["anchors"], options["classes"], len(options["mask"])) != (anchors, num_classes, len(first_mask)):
             raise ValueError(f"{where} has other anchors, classes or length of mask than the first [yolo]: mend one.")
@@ -116,12 +121,22 @@ def build_body(cfg_path: str | Path) -> keras.Model:
     x = inputs = keras.Input((*cfg.input_shape, sections[0].options["channels"]))
     made: list[Any] = []  # the output of each layer so far, as from= and layers= count them
     heads: list[Any] = []
+    numbers = 0
     for previous, section in pairwise(sections):
         where, kind, options = section
         if previous.kind == "yolo" and kind != "route":
             raise ValueError(f"{where} follows a [yolo], which hands nothing on: put a [route] between them.")
         match kind:
             case "convolutional":
+                numbers += options["filters"] * options["size"] ** 2 * x.shape[-1]
+                if numbers > MOST_NUMBERS:
+                    raise ValueError(
+                        f"{where} makes the network larger than {MOST_NUMBERS:,} numbers: mend its options."
+                    )
+                if min(x.shape[1:3]) + 2 * (options["size"] // 2) * bool(options["pad"]) < options["size"]:
+                    raise ValueError(
+                        f"{where} has a larger size than its input {x.shape[1:3]}: add pad=1, or mend size."
+                    )
                 x = _convolution(options, x)
             case "maxpool":
                 # Darknet adds size - 1 rows and columns, the odd one below and right; "same" is that in these cases.
@@ -149,6 +164,10 @@ def build_body(cfg_path: str | Path) -> keras.Model:
                     raise ValueError(f"{where} has no finer grid than the [yolo] before: heads stand coarsest first.")
                 heads.append(x)
                 x = None
+        if x is not None and math.prod(x.shape[1:]) > MOST_NUMBERS:
+            raise ValueError(
+                f"{where} gives an output of {x.shape[1:]}, over {MOST_NUMBERS:,} numbers: mend its options."
+            )
         made.append(x)
     return body_of_heads(inputs, heads, len(cfg.anchor_mask[0]), cfg.num_classes)
 
@@ -205,13 +224,11 @@ def save_weights(model: keras.Model, path: str | Path, header: Header = UNTRAINE
     Raises:
         ValueError: if the model is no such body.
     """
-    beside = Path(path).with_name(Path(path).name + ".writing")
     values = [ops.convert_to_numpy(variable) for variable in chain(*_in_darknets_order(model))]
-    with beside.open("wb") as file:
+    with replacing(path) as beside, beside.open("wb") as file:
         file.write(struct.pack(header.layout, *header))
         for array in values:
             file.write((array.transpose(3, 2, 0, 1) if array.ndim == 4 else array).astype("<f4").tobytes())
-    os.replace(beside, path)
 
 
 def letterbox_image(pixels: np.ndarray, input_shape: tuple[int, int]) -> np.ndarray:
@@ -287,16 +304,16 @@ def _read_sections(path: str | Path) -> list[_Section]:
             if kind not in OPTIONS or (kind == "net") != (not sections):
                 raise ValueError(
                     f"{path}, line {line}: expected [net] first and once, then {', '.join(OPTIONS)}, "
-                    f"found {text}: give the cfg of a YOLOv3 network."
+                    f"found {text:.60}: give the cfg of a YOLOv3 network."
                 )
             sections.append(_Section(f"{path}, line {line}: [{kind}]", kind, {}))
         elif not (sections and equals):
-            raise ValueError(f"{path}, line {line}: expected a [section], then option=value, found {text!r}.")
+            raise ValueError(f"{path}, line {line}: expected a [section], then option=value, found {text!r:.60}.")
         elif option in OPTIONS[kind]:
             # Of two, darknet takes the first.
             sections[-1].options.setdefault(option, _value(f"{path}, line {line}: [{kind}]", option, value))
         elif kind not in ("net", "yolo"):
-            raise ValueError(f"{path}, line {line}: [{kind}] knows {', '.join(OPTIONS[kind])}; remove {option}=.")
+            raise ValueError(f"{path}, line {line}: [{kind}] knows {', '.join(OPTIONS[kind])}; remove {option:.60}=.")
     if not sections:
         raise ValueError(f"{path}: the file holds no [section]: give the cfg of a YOLOv3 network.")
     for where, kind, options in sections:
@@ -309,15 +326,17 @@ def _read_sections(path: str | Path) -> list[_Section]:
 def _value(where: str, option: str, text: str) -> Any:
     if option == "activation":
         if text not in ("leaky", "linear"):
-            raise ValueError(f"{where} knows activation=leaky and linear, found {text!r}: give the cfg of a YOLOv3.")
+            raise ValueError(
+                f"{where} knows activation=leaky and linear, found {text!r:.60}: give the cfg of a YOLOv3."
+            )
         return text
     try:
         numbers = [float(number) if option == "anchors" else int(number) for number in text.split(",")]
     except ValueError:
-        raise ValueError(f"{where} takes numbers with commas between them, found {option}={text}.") from None
+        raise ValueError(f"{where} takes numbers with commas between them, found {option}={text:.60}.") from None
     least = 0 if option in ("pad", "batch_normalize") else 1
-    if option not in LISTS and (len(numbers) > 1 or numbers[0] < least):
-        raise ValueError(f"{where} takes one number from {least} on, found {option}={text}.")
+    if option not in LISTS and (len(numbers) > 1 or not least <= numbers[0] <= LARGEST):
+        raise ValueError(f"{where} takes one number from {least} to {LARGEST}, found {option}={text:.60}.")
     return numbers if option in LISTS else numbers[0]
 
 

@@ -1,11 +1,13 @@
 """The data set: annotations become batches ((image, *targets), zeros), the form in which the training model is fed."""
 
+import re
 from collections.abc import Callable, Sequence
 
 import keras
 import numpy as np
 from PIL import Image
 
+from yolo_helpers.anchors import default_anchor_mask, grid_shapes
 from yolo_helpers.annotations import Annotation, open_image
 from yolo_helpers.boxes import Placement, clip_boxes, letterbox
 from yolo_helpers.targets import check_kind, check_true_boxes, preprocess_true_boxes
@@ -38,7 +40,8 @@ class YoloDataset(keras.utils.PyDataset):
         **kwargs: workers, use_multiprocessing and max_queue_size of keras.utils.PyDataset.
 
     Raises:
-        ValueError: if there are no annotations, or for an unknown kind of targets.
+        ValueError: if there are no annotations or no photographs in a batch, for an input shape or a number of anchors
+            that no network here has, or for an unknown kind of targets.
     """
 
     def __init__(
@@ -58,6 +61,8 @@ class YoloDataset(keras.utils.PyDataset):
         if not annotations:
             raise ValueError("The data set is empty: there is no annotated photograph in it.")
         check_kind(targets)
+        if batch_size < 1:
+            raise ValueError(f"batch_size: expected a whole number from 1 on, found {batch_size}.")
         self.annotations = list(annotations)
         self.input_shape = tuple(int(side) for side in input_shape)
         self.anchors = np.asarray(anchors, np.float32).reshape(-1, 2)
@@ -66,6 +71,8 @@ class YoloDataset(keras.utils.PyDataset):
         self.augment = augment
         self.seed = seed
         self.anchor_mask = anchor_mask
+        mask = default_anchor_mask(len(self.anchors)) if anchor_mask is None else anchor_mask
+        grid_shapes(self.input_shape, len(mask))
         self.targets = targets
         self.max_boxes = max(1, max(len(annotation.classes) for annotation in self.annotations))
         self.epoch = 0
@@ -74,16 +81,23 @@ class YoloDataset(keras.utils.PyDataset):
         return -(-len(self.annotations) // self.batch_size)
 
     def __getitem__(self, index):
-        images, boxes = zip(*(self.sample(i) for i in self._indices(index)), strict=True)
+        chosen = self._indices(index)
+        images, boxes = zip(*(self.sample(i) for i in chosen), strict=True)
         padded = np.zeros((len(boxes), self.max_boxes, 5), np.float32)
         for row, found in zip(padded, boxes, strict=True):
             row[: len(found)] = found
-        if self.targets == "boxes":
-            check_true_boxes(padded, self.input_shape, self.num_classes)
-            targets = [padded]
-        else:
-            targets = preprocess_true_boxes(padded, self.input_shape, self.anchors, self.num_classes, self.anchor_mask)
+        try:
+            targets = self._targets_of(padded)
+        except ValueError as error:
+            number = int(re.match(r"image (\d+)", str(error))[1])  # in the batch, which a reader does not know
+            raise ValueError(f"{self.annotations[chosen[number]].image_path}: {error}") from error
         return (np.stack(images), *targets), np.zeros((len(images), 1), np.float32)
+
+    def _targets_of(self, boxes):
+        if self.targets == "boxes":
+            check_true_boxes(boxes, self.input_shape, self.num_classes)
+            return [boxes]
+        return preprocess_true_boxes(boxes, self.input_shape, self.anchors, self.num_classes, self.anchor_mask)
 
     def on_epoch_end(self):
         # Keras stops its workers before it calls this, so no batch is made while the epoch changes.

@@ -5,7 +5,6 @@ From a shell, with a trained network: `python -m yolo_helpers.detection --help`.
 
 import argparse
 import json
-import os
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -22,6 +21,7 @@ from yolo_helpers.annotations import IMAGE_SUFFIXES, AnnotationError, get_classe
 from yolo_helpers.boxes import box_iou, clip_boxes, letterbox
 from yolo_helpers.darknet import build_body, letterbox_image, load_weights, read_cfg
 from yolo_helpers.dataset import place
+from yolo_helpers.files import write_json
 from yolo_helpers.model import BODIES, inference_model, yolo_head
 from yolo_helpers.plots import save_boxes
 
@@ -79,10 +79,12 @@ def yolo_eval(
             ops.convert_to_numpy(x)
             for x in yolo_head(ops.cast(head, "float32"), anchors[mask], num_classes, input_shape)
         )
-        corners = np.concatenate([xy - wh / 2, xy + wh / 2], -1).reshape(-1, 4) * size
-        boxes.append(placement.to_photo(corners))
+        # A raw size of 89 is infinite after exp; a million times the input is as good, and has an area.
+        corners = np.concatenate([xy - wh / 2, xy + wh / 2], -1).reshape(-1, 4).clip(-1e6, 1e6)
+        boxes.append(placement.to_photo(corners * size))
         scores.append((confidence * probability).reshape(-1, num_classes))
     boxes, scores = np.concatenate(boxes), np.concatenate(scores)
+    scores[~np.isfinite(boxes).all(1)] = np.nan  # of a training that diverged: no box, and never above a threshold
 
     found = []
     for c in range(num_classes):
@@ -287,18 +289,6 @@ def _load_darknet(cfg_path, weights_path, classes_path):
     if loaded < total:
         raise ValueError(f"{weights_path}: holds {loaded} of {total} convolutions, no trained heads: train them first.")
     return body, cfg, class_names
-
-
-def write_json(path: Path, content) -> None:
-    """Writes a JSON file whole or not at all."""
-    write_text(path, json.dumps(content, indent=1))
-
-
-def write_text(path: Path, text: str) -> None:
-    """Writes a text file whole or not at all."""
-    beside = path.with_name(path.name + ".writing")
-    beside.write_text(text, encoding="utf-8", newline="")
-    os.replace(beside, path)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Download: the public blood-cell photographs (BCCD) and darknet's official weights, fetched once, checked and kept."""
 
+import errno
 import hashlib
 import http.client
 import sys
@@ -113,10 +114,10 @@ def _fetch(url: str, path: Path) -> None:
         print(file=sys.stderr)
     except (OSError, http.client.HTTPException) as error:  # URLError is an OSError
         reason = getattr(error, "reason", None) or error
-        raise DownloadError(
-            f"{url} could not be fetched ({reason}): without a network, go on with what the course brings, or put "
-            "it into a folder and give its path."
-        ) from error
+        mend = "without a network, go on with what the course brings, or put it into a folder and give its path"
+        if getattr(error, "errno", None) in (errno.ENOSPC, errno.EFBIG):
+            reason, mend = error.strerror, f"make room for {path.parent.parent}, or name another folder"
+        raise DownloadError(f"{url} could not be fetched ({reason}): {mend}.") from error
     if total and done < total:
         raise DownloadError(f"{url} was cut off after {done} of {total} bytes: run this again.")
 
@@ -128,10 +129,15 @@ def _unpack(archive: Path, target: Path, url: str) -> None:
             members = packed.infolist()
             for member in members:
                 path = PurePosixPath(member.filename.replace("\\", "/"))
-                if path.is_absolute() or ".." in path.parts or ":" in path.parts[0]:
+                if path.is_absolute() or ".." in path.parts or ":" in str(path).split("/")[0]:
                     raise DownloadError(f"{url} holds the path {member.filename!r}, which leads outside: not unpacked.")
             if sum(member.file_size for member in members) > MOST_BYTES:
                 raise DownloadError(f"{url} unpacks to more than {MOST_BYTES // 10**6} MB: not unpacked.")
             packed.extractall(target, [m for m in members if set(PurePosixPath(m.filename).parts) & set(PARTS)])
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
+    except DownloadError:
+        raise
+    except OSError as error:
+        mend = f"make room for {archive.parent.parent}, or name another folder"
+        raise DownloadError(f"{url} could not be unpacked ({error.strerror or error}): {mend}.") from error
+    except Exception as error:  # a damaged archive makes zipfile raise nearly anything
         raise DownloadError(f"{url} did not give a whole zip archive ({error}): run this again.") from error

@@ -233,7 +233,7 @@ def best_iou(pred_boxes, true_boxes):
         any number of boxes, shapes that XLA can compile, and never all predictions against all boxes.
     """
     count = ops.shape(true_boxes)[1]
-    most = ops.max(ops.where(true_boxes[..., 2] > 0, ops.arange(1, count + 1), 0))
+    most = ops.max(ops.where(true_boxes[..., 2] > 0, ops.arange(1, count + 1), 0), initial=0)
     pred, true = _corners_and_area(pred_boxes), [ops.expand_dims(x, -1) for x in _corners_and_area(true_boxes)]
 
     def compare(turn, best):

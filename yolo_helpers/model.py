@@ -4,10 +4,13 @@ Layers, names and order of arguments follow keras-yolo3, so the same layer stand
 """
 
 from itertools import pairwise
+from pathlib import Path
 
 import keras
 import numpy as np
 from keras import layers, ops
+
+from yolo_helpers.anchors import grid_shapes
 
 L2 = 5e-4
 # Keras' own 0.99 needs some 500 steps before the averages that inference uses are filled; fine-tuning is shorter.
@@ -100,9 +103,38 @@ def inference_model(body: keras.Model, input_shape: tuple[int, int]) -> keras.Mo
     Args:
         body: image 0..1 in, raw heads out.
         input_shape: (height, width) in pixels, multiples of 32.
+
+    Raises:
+        ValueError: if a side is not a multiple of 32.
     """
+    grid_shapes(input_shape, len(body.outputs))
     image = keras.Input((*input_shape, 3), dtype="uint8", name="image")
     return keras.Model(image, body(layers.Rescaling(1 / 255, name="to_0_1")(image)), name="detector")
+
+
+def read_weights(model: keras.Model, path: str | Path) -> None:
+    """Weights into a model, from a file that Keras wrote (.weights.h5).
+
+    Args:
+        model: of the same layers as the one that was saved. It may be changed in part if the file does not fit.
+        path: the file.
+
+    Raises:
+        ValueError: if the file is missing, cut off, or of another network.
+    """
+    try:
+        model.load_weights(path)
+    except Exception as error:  # a damaged file makes HDF5 and Keras raise nearly anything
+        if not Path(path).is_file():
+            reason = "there is no such file"
+        elif isinstance(error, OSError):
+            reason = "it is cut off, or not a file of Keras' weights"
+        else:
+            reason = "it holds the weights of another network"
+        raise ValueError(
+            f"{path}: the weights cannot be loaded ({reason}): copy the file again, or give one of a training with the "
+            "same body and as many classes."
+        ) from error
 
 
 def _three_heads(x, num_anchors, num_classes, widths, blocks, pairs):
@@ -153,6 +185,15 @@ def _head(x, num_anchors, num_classes):
     return layers.Conv2D(num_anchors * (5 + num_classes), 1, kernel_regularizer=keras.regularizers.L2(L2))(x)
 
 
+def output_convolutions(body: keras.Model) -> list[keras.Layer]:
+    """The layers that give a body's outputs, in their order. (In a cfg they need not be the last: a route may go on.)
+
+    Args:
+        body: image in, raw heads out.
+    """
+    return [next(layer for layer in body.layers if layer.output is head) for head in body.outputs]
+
+
 def body_of_heads(inputs, heads: list, num_anchors: int, num_classes: int) -> keras.Model:
     """A body from its input and heads, whose untrained slots say that they hold an object with one per cent.
 
@@ -162,7 +203,7 @@ def body_of_heads(inputs, heads: list, num_anchors: int, num_classes: int) -> ke
         num_anchors, num_classes: as in `yolo_body`.
     """
     body = keras.Model(inputs, heads)
-    for convolution in body.layers[-len(heads) :]:
+    for convolution in output_convolutions(body):
         bias = np.zeros((num_anchors, 5 + num_classes), np.float32)
         bias[:, 4] = np.log(OBJECTNESS_AT_START / (1 - OBJECTNESS_AT_START))
         convolution.bias.assign(bias.ravel())

@@ -3,7 +3,6 @@
 Colours are those of Okabe and Ito, which colour-blind readers can tell apart; every box also carries its name.
 """
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch, Rectangle
 
 from yolo_helpers.annotations import open_image
+from yolo_helpers.files import replacing
 
 if TYPE_CHECKING:  # for the hints alone: at run time detection, which evaluation imports, imports this module
     from yolo_helpers.detection import Detections
@@ -54,7 +54,7 @@ def show_boxes(
         colour = COLOURS[int(c) % len(COLOURS)]
         x, y = box[:2]
         ax.add_patch(Rectangle((x, y), box[2] - x, box[3] - y, fill=False, edgecolor=colour, linewidth=1.5))
-        label = class_names[int(c)] + ("" if scores is None else f" {scores[number]:.2f}")
+        label = _plain(class_names[int(c)]) + ("" if scores is None else f" {scores[number]:.2f}")
         style = {"boxstyle": "square,pad=0.1", "facecolor": colour, "edgecolor": "none", "alpha": 0.8}
         ink = "black" if colour in COLOURS[3:7] else "white"  # the light ones
         ax.text(x, y, label, fontsize=6, color=ink, va="top", bbox=style, clip_on=True)
@@ -107,10 +107,14 @@ def save_found(
     _save(figure, path)
 
 
+def _plain(name: str) -> str:
+    """A name that Matplotlib writes as it is: between two dollars it would read a formula."""
+    return name.replace("$", r"\$")
+
+
 def _save(figure: Figure, path: Path) -> None:
-    beside = path.with_name(path.name + ".writing")
-    figure.savefig(beside, format="png")
-    os.replace(beside, path)
+    with replacing(path) as beside:
+        figure.savefig(beside, format="png")
 
 
 def show_mistakes(mistakes: Sequence["Mistake"], class_names: Sequence[str], columns: int = 4) -> list[Axes]:
@@ -130,10 +134,11 @@ def show_mistakes(mistakes: Sequence["Mistake"], class_names: Sequence[str], col
     for ax in axes:
         ax.set_axis_off()
     for mistake, ax in zip(mistakes, axes, strict=False):
-        title = f"missed, {mistake.image_path.name}"
+        photograph = _plain(mistake.image_path.name)
+        title = f"missed, {photograph}"
         scores = None
         if mistake.score is not None:
-            title, scores = f"wrong, {mistake.image_path.name}", [mistake.score]
+            title, scores = f"wrong, {photograph}", [mistake.score]
         image, box = open_image(mistake.image_path), mistake.box
         show_boxes(image, box[None], [mistake.class_index], class_names, scores, ax, title)
         reach = 1.5 * max(box[2:] - box[:2])
@@ -164,7 +169,7 @@ def show_precision_recall(curves: Mapping[str, "Curve"], ax: Axes | None = None)
             markersize=4,
             markevery=10,
             color=COLOURS[number % len(COLOURS)],
-            label=f"{name}, AP50 {curve.precision.mean():.2f}",
+            label=f"{_plain(name)}, AP50 {curve.precision.mean():.2f}",
         )
     ax.set(xlim=(0, 1.02), ylim=(0, 1.02), xlabel="recall: part of the true boxes that is found")
     ax.set_ylabel("precision: part of what is found that is right")

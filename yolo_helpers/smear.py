@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from yolo_helpers.files import replacing
+
 CLASS_NAMES = ("Platelets", "RBC", "WBC")
 PLATELET, RED, WHITE = range(3)
 
@@ -204,12 +206,8 @@ def png_bytes(image: np.ndarray) -> bytes:
 
 def write_file(path: Path, content: bytes) -> None:
     """Writes beside the file, then moves into place: nobody ever sees half a file."""
-    beside = path.with_name(path.name + ".part")
-    try:
+    with replacing(path) as beside:
         beside.write_bytes(content)
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def write_smears(folder: Path | str, count: int, image_shape: tuple[int, int] = (192, 256), seed: int = 0) -> Path:

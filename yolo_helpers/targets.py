@@ -14,6 +14,7 @@ from yolo_helpers.anchors import (
     objects_gathered,
 )
 
+SIDES = (1e-6, 1e6)  # pixels; beyond, the loss would not be a number
 KINDS = ("y_true", "boxes")  # the grids of `preprocess_true_boxes`, or the boxes as they are
 
 
@@ -98,17 +99,20 @@ def check_true_boxes(true_boxes: np.ndarray, input_shape: tuple[int, int], num_c
     Raises:
         ValueError: for a box without area, a centre outside the input, or a class out of range.
     """
-    corners, label = true_boxes[..., :4], true_boxes[..., 4]
+    corners, label = true_boxes[..., :4].astype(np.float64), true_boxes[..., 4]
     size = np.array(input_shape[::-1], np.float32)
     with np.errstate(invalid="ignore"):  # an infinite box is refused, but its centre may be no number
         centre, extent = (corners[..., :2] + corners[..., 2:]) / 2, corners[..., 2:] - corners[..., :2]
-        shapeless = ~np.isfinite(true_boxes).all(-1) | (extent <= 0).any(-1)
+        shapeless = ~np.isfinite(true_boxes).all(-1) | (extent < SIDES[0]).any(-1) | (extent > SIDES[1]).any(-1)
         outside = (centre < 0).any(-1) | (centre > size).any(-1)
         classless = (label != np.floor(label)) | (label < 0) | (label >= num_classes)
     for b, t in np.argwhere(true_boxes.any(-1) & (shapeless | outside | classless))[:1]:
         where = f"image {b}, box {t}"
         if shapeless[b, t]:
-            raise ValueError(f"{where}: expected x_min < x_max and y_min < y_max, found {corners[b, t].tolist()}.")
+            raise ValueError(
+                f"{where}: expected x_min < x_max and y_min < y_max, {SIDES[0]:g} to {SIDES[1]:g} pixels apart, and a "
+                f"number as class, found {true_boxes[b, t].tolist()}."
+            )
         if outside[b, t]:
             centre, size = centre[b, t].tolist(), size.tolist()
             raise ValueError(f"{where}: the centre {centre} lies outside the input of (w, h) {size}.")

@@ -4,29 +4,42 @@ From a shell: `python -m yolo_helpers.training --help`.
 """
 
 import argparse
+import contextlib
 import csv
+import errno
 import io
 import json
+import math
 import os
+import re
+import shutil
 import statistics
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import keras
 import numpy as np
 
-from yolo_helpers.anchors import default_anchor_mask, default_anchors, get_anchors, grid_shapes, kmeans_anchors
+from yolo_helpers.anchors import (
+    ANCHORS_PER_HEAD,
+    default_anchor_mask,
+    default_anchors,
+    get_anchors,
+    grid_shapes,
+    kmeans_anchors,
+)
 from yolo_helpers.annotations import FORMATS, Annotation, AnnotationError, get_classes, image_size, read_annotations
 from yolo_helpers.boxes import letterbox
 from yolo_helpers.darknet import load_weights
 from yolo_helpers.dataset import YoloDataset
-from yolo_helpers.detection import BEST, SETTINGS, detect, write_json, write_text
+from yolo_helpers.detection import BEST, SETTINGS, detect
 from yolo_helpers.evaluation import AveragePrecision, evaluate
+from yolo_helpers.files import replacing, write_json, write_text
 from yolo_helpers.loss import YoloLoss, identity_loss, yolo_loss
-from yolo_helpers.model import BODIES, inference_model
+from yolo_helpers.model import BODIES, inference_model, output_convolutions, read_weights
 from yolo_helpers.plots import save_found
 from yolo_helpers.targets import check_kind
 
@@ -61,7 +74,8 @@ def create_model(
         A model with inputs [image (B, h, w, 3) uint8, *targets] and one output (B, 1) named `yolo_loss`.
 
     Raises:
-        ValueError: if the body's heads do not fit the anchors and the classes, or for an unknown kind of targets.
+        ValueError: if the body's heads do not fit the anchors and the classes, if a side is not a multiple of 32, or
+            for an unknown kind of targets.
     """
     anchors = np.asarray(anchors, np.float32).reshape(-1, 2)
     anchor_mask = default_anchor_mask(len(anchors)) if anchor_mask is None else anchor_mask
@@ -115,12 +129,12 @@ def freeze(body: keras.Model, frozen: bool) -> None:
     """Freezes all of the body but its output convolutions, or nothing of it. Compile afterwards: it counts from then.
 
     Args:
-        body: image in, raw heads out; its last layers are the output convolutions, one a head.
+        body: image in, raw heads out.
         frozen: whether to freeze.
     """
     for layer in body.layers:
         layer.trainable = not frozen
-    for layer in body.layers[-len(body.outputs) :]:
+    for layer in output_convolutions(body):
         layer.trainable = True
 
 
@@ -163,8 +177,9 @@ def train(
         The history, the epochs before a resumption included: figure -> one value an epoch, None where there is none.
 
     Raises:
-        ValueError: if `folder` holds a training already and `resume` is not set, or the validation photographs are
-            augmented.
+        ValueError: if `folder` holds a training already and `resume` is not set, or one that is damaged; if the
+            validation photographs are augmented, or a photograph does not open.
+        OSError: if the folder cannot be written to. What was written before is whole.
     """
     data = train_data
     if validation_data is not None and validation_data.augment:
@@ -205,18 +220,31 @@ def train(
                     f"{trained:,} of {body.count_params():,} parameters"
                 )
             data.epoch = max(start, checkpoint.epoch)  # the epoch's order and changes, as if never interrupted
-            model.fit(
-                data,
-                validation_data=validation_data,
-                initial_epoch=data.epoch,
-                epochs=end,
-                callbacks=watch,
-                shuffle=False,  # the data set does it, by its seed
-                verbose=verbose,
-            )
+            with _own_sentences():
+                model.fit(
+                    data,
+                    validation_data=validation_data,
+                    initial_epoch=data.epoch,
+                    epochs=end,
+                    callbacks=watch,
+                    shuffle=False,  # the data set does it, by its seed
+                    verbose=verbose,
+                )
         if checkpoint.stopped:
             break
     return checkpoint.history()
+
+
+@contextlib.contextmanager
+def _own_sentences() -> Iterator[None]:
+    """Takes what the data set says out of the pages that TensorFlow makes of it."""
+    try:
+        yield
+    except Exception as error:
+        found = re.search(r"\b(?:AnnotationError|ValueError): (.+)", str(error))
+        if found is None or isinstance(error, ValueError):
+            raise
+        raise AnnotationError(found[1]) from error
 
 
 def _refuse_used(folder: str | Path, resume: bool) -> None:
@@ -242,9 +270,9 @@ class Checkpoint(keras.callbacks.Callback):
         self.rows, self.best, self.stopped = [], None, False
         self.stored, self.memories = None, []
         if (self.folder / STATE).exists():
-            state = json.loads((self.folder / STATE).read_text(encoding="utf-8"))
-            self.rows, self.best, self.stopped = state["history"], state["best"], state["stopped"]
-            self.stored, self.memories = self.folder / state["weights"], state["callbacks"]
+            names = ("history", "best", "stopped", "weights", "callbacks")
+            self.rows, self.best, self.stopped, weights, self.memories = _stored(self.folder / STATE, names)
+            self.stored = self.folder / weights
             self._remove_leftovers(self.stored)
 
     @property
@@ -255,7 +283,7 @@ class Checkpoint(keras.callbacks.Callback):
     def restore(self, model: keras.Model) -> None:
         """Loads what was stored into a compiled model, optimiser included, the first time it is called."""
         if self.stored:
-            model.load_weights(self.stored)
+            read_weights(model, self.stored)
             self.stored = None
 
     def history(self) -> dict[str, list]:
@@ -273,7 +301,8 @@ class Checkpoint(keras.callbacks.Callback):
         logs = {name: float(value) for name, value in (logs or {}).items()}
         self.rows.append(logs)
         score = logs.get("val_AP50")
-        if "val_loss" not in logs or (score is not None and (self.best is None or score > self.best)):
+        # Where no validation photograph has an object, every AP50 is NaN: the latest counts.
+        if "val_loss" not in logs or (score is not None and (self.best is None or not score <= self.best)):
             self.best = score
             _save_weights(self.body, self.folder / BEST)
         weights = self.folder / f"state-{self.epoch:04d}.weights.h5"
@@ -292,7 +321,7 @@ class Checkpoint(keras.callbacks.Callback):
 
     def _remove_leftovers(self, weights: Path) -> None:
         """Older states, and what was being written when a training was cut off."""
-        for pattern in ("state-*.weights.h5", "writing.weights.h5", "*.writing"):
+        for pattern in ("state-*.weights.h5", ".writing-*"):
             for path in set(self.folder.glob(pattern)) - {weights}:
                 path.unlink()
 
@@ -349,9 +378,23 @@ def _memory(callback) -> dict:
 
 
 def _save_weights(model: keras.Model, path: Path) -> None:
-    beside = path.with_name("writing.weights.h5")
-    model.save_weights(beside)
-    os.replace(beside, path)
+    optimizer = getattr(model, "optimizer", None)
+    variables = [*model.variables, *(optimizer.variables if optimizer else [])]
+    needed = sum(4 * math.prod(variable.shape) for variable in variables) + 2**20
+    with replacing(path) as beside:
+        # Not left to HDF5: on a full disk its library may end the process, and none of this is said.
+        if shutil.disk_usage(path.parent).free < needed:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        model.save_weights(beside)
+
+
+def _stored(path: Path, names: Sequence[str]) -> list:
+    """The values of these names in a JSON file of a training."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return [content[name] for name in names]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path}: damaged ({error!r:.80}): copy it again, or train into another folder.") from error
 
 
 def box_sizes(annotations: Sequence[Annotation], input_shape: tuple[int, int]) -> np.ndarray:
@@ -367,6 +410,20 @@ def _arguments() -> argparse.ArgumentParser:
         description="Trains a YOLOv3-style detector on annotated photographs, in any of four formats: "
         "keras-yolo3 text file, folder of Pascal VOC XML, COCO JSON file, folder of YOLO txt.",
     )
+
+    def whole(least: int) -> Callable[[str], int]:
+        def number(text: str) -> int:
+            if int(text) < least:
+                raise argparse.ArgumentTypeError(f"expected a whole number from {least} on, found {text}")
+            return int(text)
+
+        return number
+
+    def positive(text: str) -> float:
+        if not 0 < float(text) < math.inf:
+            raise argparse.ArgumentTypeError(f"expected a number above 0, found {text}")
+        return float(text)
+
     source = {"nargs": "+", "metavar": ("PATH", "SPLIT"), "type": Path}
     parser.add_argument("--train", required=True, **source, help="annotations; for Pascal VOC also a split file")
     parser.add_argument("--validation", **source, help="likewise; without it, a tenth of --train, chosen by --seed")
@@ -375,7 +432,7 @@ def _arguments() -> argparse.ArgumentParser:
     parser.add_argument("--classes", type=Path, help="text file with a class name a line")
     parser.add_argument("--zero-area", choices=("error", "skip"), default="error", help="what to do with empty boxes")
     parser.add_argument("--body", choices=BODIES, default="micro", help="the network (default: %(default)s)")
-    parser.add_argument("--input-shape", type=int, nargs=2, default=(416, 416), metavar=("HEIGHT", "WIDTH"))
+    parser.add_argument("--input-shape", type=whole(1), nargs=2, default=(416, 416), metavar=("HEIGHT", "WIDTH"))
     parser.add_argument(
         "--anchors", type=Path, help="anchors file; without it, YOLOv3's, fitted to the boxes by k-means"
     )
@@ -385,17 +442,21 @@ def _arguments() -> argparse.ArgumentParser:
         help="weights to start from, of the same body and as many classes: .weights.h5, or darknet's .weights, which "
         "may also hold the first layers alone",
     )
-    parser.add_argument("--frozen-epochs", type=int, default=0, help="first stage: output convolutions only, at 1e-3")
-    parser.add_argument("--epochs", type=int, default=60, help="second stage: everything (default: %(default)s)")
+    parser.add_argument(
+        "--frozen-epochs", type=whole(0), default=0, help="first stage: output convolutions only, at 1e-3"
+    )
+    parser.add_argument("--epochs", type=whole(0), default=60, help="second stage: everything (default: %(default)s)")
     parser.add_argument(
         "--learning-rate",
-        type=float,
+        type=positive,
         default=5e-3,
         help="of that stage (default: %(default)s, for the micro network from scratch; 1e-4 for pretrained ones)",
     )
-    parser.add_argument("--batch-size", type=int, default=8, help="(default: %(default)s)")
-    parser.add_argument("--workers", type=int, default=1, help="threads that read photographs (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="(default: %(default)s)")
+    parser.add_argument("--batch-size", type=whole(1), default=8, help="(default: %(default)s)")
+    parser.add_argument(
+        "--workers", type=whole(1), default=1, help="threads that read photographs (default: %(default)s)"
+    )
+    parser.add_argument("--seed", type=whole(0), default=0, help="(default: %(default)s)")
     parser.add_argument("--folder", type=Path, required=True, help="where weights, checkpoint and settings are written")
     parser.add_argument("--resume", action="store_true", help="go on with the training in --folder")
     return parser
@@ -405,8 +466,8 @@ def _write_settings(folder: Path, settings: dict, resume: bool) -> None:
     """Writes what a detector is made of, unless that would change a training that is there already."""
     _refuse_used(folder, resume)
     if (folder / STATE).exists() and (folder / SETTINGS).exists():
-        before = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
-        changed = [name for name in settings if before.get(name) != settings[name]]
+        before = _stored(folder / SETTINGS, list(settings))
+        changed = [name for name, value in zip(settings, before, strict=True) if settings[name] != value]
         if changed:
             raise ValueError(
                 f"{folder}: the training there has another {' and another '.join(changed)}: to go on with it, give the "
@@ -418,7 +479,12 @@ def _write_settings(folder: Path, settings: dict, resume: bool) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Trains from the command line; see `--help`."""
-    options = _arguments().parse_args(arguments)
+    parser = _arguments()
+    options = parser.parse_args(arguments)
+    if max(len(paths or ()) for paths in (options.train, options.validation, options.test)) > 2:
+        parser.error("--train, --validation and --test take one path, and for Pascal VOC a split file after it")
+    if options.epochs + options.frozen_epochs == 0:
+        parser.error("--epochs and --frozen-epochs are both 0, so that nothing would be trained")
     keras.utils.set_random_seed(options.seed)
     input_shape = tuple(options.input_shape)
     class_names = get_classes(options.classes) if options.classes else None
@@ -434,17 +500,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
     else:
         photographs, validation = split_annotations(photographs, 0.1, options.seed)
     test = read(*options.test)[0] if options.test else []
+    heads = len(BODIES[options.body](keras.Input((32, 32, 3)), 3, 1).outputs)
+    grid_shapes(input_shape, heads)
     if options.anchors:
         anchors = get_anchors(options.anchors)
+        if len(anchors) != ANCHORS_PER_HEAD * heads:
+            raise ValueError(
+                f"{options.anchors}: found {len(anchors)} anchors, expected {ANCHORS_PER_HEAD * heads}, since the "
+                f"network {options.body!r} has {heads} heads."
+            )
     else:
-        heads = len(BODIES[options.body](keras.Input((32, 32, 3)), 3, 1).outputs)
         anchors = kmeans_anchors(box_sizes(photographs, input_shape), default_anchors(heads))
 
     body = BODIES[options.body](keras.Input((*input_shape, 3)), 3, len(class_names))
-    if options.weights and options.weights.suffix == ".weights":
+    if options.weights and options.weights.suffix in (".h5", ".keras"):
+        read_weights(body, options.weights)
+    elif options.weights:  # darknet's, whatever their suffix, as in darknet53.conv.74
         load_weights(body, options.weights)
-    elif options.weights:
-        body.load_weights(options.weights)
     print(f"{len(photographs)} photographs to learn from, {len(validation)} for validation, {len(test)} for the test")
     print(f"classes: {', '.join(class_names)}; anchors: {anchors.round().astype(int).tolist()}")
 
@@ -484,7 +556,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         resume=options.resume,
         verbose=1 if sys.stdout.isatty() else 2,
     )
-    body.load_weights(options.folder / BEST)
+    read_weights(body, options.folder / BEST)
     print(f"the best weights: {options.folder / BEST}")
     if test:
         scores = evaluate(inference_model(body, input_shape), test, anchors, class_names)
@@ -507,7 +579,10 @@ def split_annotations(
         ValueError: if there are fewer than two annotations.
     """
     if len(annotations) < 2:
-        raise ValueError(f"Two parts need at least two photographs, found {len(annotations)}.")
+        raise ValueError(
+            f"Two parts need at least two photographs, found {len(annotations)}: add some, or give those for "
+            "validation apart (--validation)."
+        )
     count = min(max(1, round(len(annotations) * fraction)), len(annotations) - 1)
     chosen = set(np.random.default_rng(seed).permutation(len(annotations))[:count].tolist())
     parts = [[a for i, a in enumerate(annotations) if (i in chosen) is second] for second in (False, True)]

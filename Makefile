@@ -2,7 +2,8 @@
 # may lie in a folder with spaces or letters of any language in its name.
 
 .DEFAULT_GOAL := help
-.PHONY: help venv venv-jax lab test lint unit jax nbval run notebooks exercises bench clean
+.PHONY: help venv venv-jax lab test lint unit jax nbval run notebooks exercises bench clean \
+        test-colab test-oldest test-newest
 
 PY := .venv/bin/python
 NBVAL := --nbval --nbval-current-env --nbval-sanitize-with tests/nbval_sanitize.cfg --nbval-cell-timeout=300
@@ -18,7 +19,10 @@ help:
 	@echo "make bench      measure and print the timings of benchmarks/ as one table"
 	@echo "make lint       check style and spelling"
 	@echo "make jax        set up .venv-jax if need be; loss, training and detection on JAX, without TensorFlow"
-	@echo "make clean      remove .venv, .venv-jax, build/ and caches"
+	@echo "make test-colab   run every notebook as Colab does, on the versions that Colab ships, in .venv-colab"
+	@echo "make test-oldest  the same on the oldest versions that pyproject.toml allows, in .venv-oldest"
+	@echo "make test-newest  the same on the newest that there are, in .venv-newest"
+	@echo "make clean      remove .venv and those beside it, build/ and caches"
 
 # A name on PATH may be too old, or a shim with nothing behind it: each is tried. `venv` is no file, so this runs every
 # time; when .venv is good it takes a fraction of a second. `venv-jax` likewise.
@@ -68,10 +72,16 @@ notebooks: venv
 exercises: venv
 	@$(PY) tools/make_exercises.py
 
+# The versions to test are what was installed, so an environment of the newest is made anew.
+test-newest: PREPARE = rm -rf .venv-newest
+test-colab test-oldest test-newest: venv
+	@$(PREPARE)
+	@$(PY) tools/check_versions.py $(@:test-%=%)
+
 bench: venv
 	@$(PY) benchmarks/all.py
 
 clean:
-	rm -rf .venv .venv-jax build .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-* build .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 	find . -name .ipynb_checkpoints -type d -prune -exec rm -rf {} +

@@ -45,6 +45,8 @@ SHAPE = (64, 64)
 # PyTorch runs as written. Without jit, JAX compiles every operation by itself, ten seconds a case, so few are tried.
 COMPILED = [False] if BACKEND == "torch" else [False, True]
 FASTEST = COMPILED[-1]
+# NumPy says it where it takes a tensor of PyTorch for an array, which it cannot when the tensor lies on a GPU.
+pytestmark = pytest.mark.filterwarnings("error:__array_wrap__:DeprecationWarning")
 if BACKEND == "jax":  # XLA reads it at the first computation: compiling takes most of the time, and this a third of it
     os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 

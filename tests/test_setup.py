@@ -17,6 +17,7 @@ from packaging.version import Version
 
 from tools import setup_venv
 from tools.set_repository import files_with_address, repository, set_repository
+from tools.setup_venv import requirements
 
 ROOT = Path(__file__).resolve().parents[1]
 NEW = "https://github.com/some-one/detector.course"
@@ -56,7 +57,9 @@ def test_environment_holds_the_same_pins():
         assert "==" not in line or re.search(r"==\S+  # \w+", line), f"the pin does not say who needs it: {line}"
 
 
-@pytest.mark.parametrize(("name", "least"), [("requirements", 80), ("requirements-jax", 25)])
+@pytest.mark.parametrize(
+    ("name", "least"), [("requirements", 80), ("requirements-jax", 25), ("requirements-colab", 100)]
+)
 def test_locked_file_holds_the_same_pins_each_with_hashes(name, least):
     content = text(f"{name}.txt")
     locked = pins(content.splitlines())
@@ -74,9 +77,26 @@ def test_jax_has_the_courses_pins_and_nothing_of_tensorflow():
     assert "tensorflow" not in text("requirements-jax.txt")
 
 
+def test_the_outputs_are_made_on_colabs_versions():
+    course, colab = wanted(), wanted("requirements-colab")
+    assert {name for name in course.keys() & colab.keys() if course[name] == colab[name]} >= {
+        "tensorflow", "keras", "matplotlib", "pillow", "pycocotools"
+    }  # fmt: skip
+    assert not colab.keys() & {"nbval", "pytest", "hypothesis", "jupyterlab"}, "Colab does not ship it"
+    assert not re.search(r"^(nbval|pytest|jedi)==", text("requirements-colab.txt"), re.MULTILINE)
+
+
+def test_the_oldest_are_the_lower_bounds_and_the_newest_have_no_cap():
+    project = pyproject()["project"]
+    asked = [*project["dependencies"], *project["optional-dependencies"]["lab"]]
+    assert requirements(ROOT, ".venv-newest").splitlines() == asked
+    assert requirements(ROOT, ".venv-oldest").splitlines() == [line.replace(">=", "==") for line in asked]
+    assert all(re.fullmatch(r"\w+>=[\d.]+", line) for line in asked)
+
+
 @pytest.mark.parametrize(
     "name",
-    ["requirements.in", "requirements.txt", "requirements-jax.in", "requirements-jax.txt"]
+    [f"requirements{which}.{kind}" for which in ("", "-jax", "-colab") for kind in ("in", "txt")]
     + ["environment.yml", "pyproject.toml"],
 )
 def test_no_index_address_and_no_folder_of_one_machine(name):
@@ -279,8 +299,9 @@ def test_a_python_without_its_venv_part_is_said_in_one_sentence(tmp_path, monkey
 
 @needs_make
 def test_make_alone_lists_every_command():
-    listed = re.findall(r"^make (\w+)", make(ROOT).stdout, re.MULTILINE)
-    assert {"lab", "test", "run", "notebooks", "exercises", "bench", "lint", "jax", "clean"} == set(listed)
+    listed = re.findall(r"^make ([\w-]+)", make(ROOT).stdout, re.MULTILINE)
+    commands = {"lab", "test", "run", "notebooks", "exercises", "bench", "lint", "jax", "clean"}
+    assert commands | {"test-colab", "test-oldest", "test-newest"} == set(listed)
 
 
 @needs_make

@@ -1,4 +1,7 @@
-"""Set up `.venv` with exactly the packages of requirements.txt, or `.venv-jax` with those of requirements-jax.txt.
+"""Set up an environment: `.venv` with exactly the packages of requirements.txt, or one of those beside it.
+
+`.venv-jax` and `.venv-colab` have files of pins too. `.venv-oldest` and `.venv-newest` have what pyproject.toml asks
+for, at its lower bounds or as new as the index has it.
 
 Called by the Makefile, standard library only. The copy of the requirements inside the environment is the mark of a
 finished installation. It is written last, so one that failed or was broken off is not taken for a good one, and a
@@ -18,12 +21,37 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 OLDEST, NEWEST = (3, 11), (3, 13)
-REQUIREMENTS = {".venv": "requirements.txt", ".venv-jax": "requirements-jax.txt"}
-ON_DISK = {".venv": "2.5 GB", ".venv-jax": "0.7 GB"}
+LOCKED = {".venv": "requirements.txt", ".venv-jax": "requirements-jax.txt", ".venv-colab": "requirements-colab.txt"}
+ON_DISK = {
+    ".venv": "2.5 GB",
+    ".venv-jax": "0.7 GB",
+    ".venv-colab": "2.2 GB",
+    ".venv-oldest": "2.4 GB",
+    ".venv-newest": "2.4 GB",
+}
 
 
 class SetupError(Exception):
     """The environment could not be made; the message is one sentence for the reader."""
+
+
+def requirements(root: Path, name: str) -> str:
+    """Return what an environment shall have, as pip reads it from a file.
+
+    Args:
+        root: folder of the course.
+        name: of the environment, `.venv` say.
+
+    Returns:
+        The lines of a requirements file.
+    """
+    if name in LOCKED:
+        return (root / LOCKED[name]).read_text(encoding="utf-8")
+    import tomllib  # here, so that a Python that is too old to have it is told so in main
+
+    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    bounds = "\n".join([*project["dependencies"], *project["optional-dependencies"]["lab"]])
+    return bounds.replace(">=", "==") if name == ".venv-oldest" else bounds
 
 
 def is_ready(root: Path, name: str) -> bool:
@@ -31,13 +59,13 @@ def is_ready(root: Path, name: str) -> bool:
 
     Args:
         root: folder of the course.
-        name: `.venv` or `.venv-jax`.
+        name: of the environment, `.venv` say.
 
     Returns:
         True when nothing has to be installed.
     """
     mark = root / name / "installed-requirements.txt"
-    if not mark.is_file() or mark.read_bytes() != (root / REQUIREMENTS[name]).read_bytes():
+    if not mark.is_file() or mark.read_text(encoding="utf-8") != requirements(root, name):
         return False
     python = root / name / "bin" / "python"
     return python.exists() and subprocess.run([python, "-c", ""], capture_output=True).returncode == 0
@@ -48,7 +76,7 @@ def install(root: Path, name: str) -> None:
 
     Args:
         root: folder of the course.
-        name: `.venv` or `.venv-jax`.
+        name: of the environment, `.venv` say.
 
     Raises:
         SetupError: the environment could not be made or the packages not be installed.
@@ -57,10 +85,10 @@ def install(root: Path, name: str) -> None:
     finished = False
     try:
         _create(target)
-        _pip_install(root, name)
         mark = target / "installed-requirements.txt"
         beside = mark.with_suffix(".part")
-        beside.write_bytes((root / REQUIREMENTS[name]).read_bytes())
+        beside.write_text(requirements(root, name), encoding="utf-8")
+        _pip_install(target, beside, hashes=name in LOCKED)
         os.replace(beside, mark)
         finished = True
     except OSError as error:
@@ -82,14 +110,14 @@ def _create(target: Path) -> None:
         ) from error
 
 
-def _pip_install(root: Path, name: str) -> None:
-    command = [root / name / "bin" / "python", "-m", "pip", "install", "--no-user", "--disable-pip-version-check"]
-    command += ["--no-input", "--require-hashes", "-r", REQUIREMENTS[name]]
+def _pip_install(target: Path, requirements: Path, hashes: bool) -> None:
+    command = [target / "bin" / "python", "-m", "pip", "install", "--no-user", "--disable-pip-version-check"]
+    # A file with hashes names every package, so pip need not ask what each of them wants.
+    command += ["--no-input", *(["--no-deps", "--require-hashes"] if hashes else []), "-r", requirements]
     show = sys.stderr.isatty()
     packages, last_lines = 0, []
     with subprocess.Popen(
         command,
-        cwd=root,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -122,7 +150,7 @@ def main() -> int:
         print("setup_venv.py needs Python 3.11, 3.12 or 3.13.", file=sys.stderr)
         return 1
     parser = argparse.ArgumentParser(description="Set up an environment of the course.")
-    parser.add_argument("name", nargs="?", choices=REQUIREMENTS, default=".venv")
+    parser.add_argument("name", nargs="?", choices=ON_DISK, default=".venv")
     name = parser.parse_args().name
     if is_ready(ROOT, name):
         return 0

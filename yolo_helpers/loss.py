@@ -146,8 +146,10 @@ def _objects_of_boxes(true_boxes, grids, anchors, num_classes, anchor_mask, inpu
     true = ops.concatenate([centre / size, extent / size, ops.ones_like(centre[..., :1]), one_hot], -1)
     is_box = ops.all(extent > 0, -1)
     # The IoU of two boxes on one centre, as in `anchor_iou`.
+    anchors = ops.convert_to_tensor(anchors)
     intersection = ops.prod(ops.minimum(extent[..., None, :], anchors), -1)
-    anchor = ops.argmax(intersection / (ops.prod(extent, -1)[..., None] + anchors.prod(-1) - intersection), -1)
+    union = ops.prod(extent, -1)[..., None] + ops.prod(anchors, -1) - intersection
+    anchor = ops.argmax(intersection / union, -1)
 
     objects = []
     for stride, (rows, columns), mask in zip(STRIDES, grids, anchor_mask, strict=False):

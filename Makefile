@@ -2,7 +2,7 @@
 # may lie in a folder with spaces or letters of any language in its name.
 
 .DEFAULT_GOAL := help
-.PHONY: help venv venv-jax lab test lint unit jax nbval run notebooks exercises bench clean
+.PHONY: help venv venv-jax venv-browser lab test lint unit jax nbval test-browser run notebooks exercises bench clean
 
 PY := .venv/bin/python
 NBVAL := --nbval --nbval-current-env --nbval-sanitize-with tests/nbval_sanitize.cfg --nbval-cell-timeout=300
@@ -18,11 +18,12 @@ help:
 	@echo "make bench      measure and print the timings of benchmarks/ as one table"
 	@echo "make lint       check style and spelling"
 	@echo "make jax        set up .venv-jax if need be; loss, training and detection on JAX, without TensorFlow"
-	@echo "make clean      remove .venv, .venv-jax, build/ and caches"
+	@echo "make test-browser  set up .venv and .venv-browser if need be; use the course and its pages in a real browser"
+	@echo "make clean      remove .venv, .venv-jax, .venv-browser, build/ and caches"
 
 # A name on PATH may be too old, or a shim with nothing behind it: each is tried. `venv` is no file, so this runs every
-# time; when .venv is good it takes a fraction of a second. `venv-jax` likewise.
-venv venv-jax:
+# time; when .venv is good it takes a fraction of a second. `venv-jax` and `venv-browser` likewise.
+venv venv-jax venv-browser:
 	@for name in python3.12 python3.13 python3.11 python3 python; do \
 	    if "$$name" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' >/dev/null 2>&1; then \
 	        exec "$$name" tools/setup_venv.py .$@; \
@@ -59,6 +60,11 @@ nbval: venv
 	@echo "== every notebook, run from top to bottom, each output compared with the committed one"
 	@$(PY) -m pytest $(TWO) $(NBVAL) notebooks
 
+# The tests drive Chromium from an environment of their own; the course runs in `.venv`, as for its readers.
+test-browser: venv venv-browser
+	@echo "== lesson, slider, exercise and pages in a real browser"
+	@.venv-browser/bin/python -m pytest -v tests/browser
+
 run: venv
 	@$(PY) tools/build_notebooks.py --pages build
 
@@ -72,6 +78,6 @@ bench: venv
 	@$(PY) benchmarks/all.py
 
 clean:
-	rm -rf .venv .venv-jax build .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-jax .venv-browser build .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 	find . -name .ipynb_checkpoints -type d -prune -exec rm -rf {} +

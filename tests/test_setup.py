@@ -54,7 +54,9 @@ def test_environment_holds_the_same_pins():
         assert "==" not in line or re.search(r"==\S+  # \w+", line), f"the pin does not say who needs it: {line}"
 
 
-@pytest.mark.parametrize(("name", "least"), [("requirements", 80), ("requirements-jax", 25)])
+@pytest.mark.parametrize(
+    ("name", "least"), [("requirements", 80), ("requirements-jax", 25), ("requirements-browser", 15)]
+)
 def test_locked_file_holds_the_same_pins_each_with_hashes(name, least):
     content = text(f"{name}.txt")
     locked = pins(content.splitlines())
@@ -72,10 +74,15 @@ def test_jax_has_the_courses_pins_and_nothing_of_tensorflow():
     assert "tensorflow" not in text("requirements-jax.txt")
 
 
+def test_the_browsers_environment_has_the_courses_pytest():
+    course, browser = wanted(), wanted("requirements-browser")
+    assert browser.keys() - course.keys() == {"selenium"} and browser["pytest"] == course["pytest"]
+
+
 @pytest.mark.parametrize(
     "name",
     ["requirements.in", "requirements.txt", "requirements-jax.in", "requirements-jax.txt"]
-    + ["environment.yml", "pyproject.toml"],
+    + ["requirements-browser.in", "requirements-browser.txt", "environment.yml", "pyproject.toml"],
 )
 def test_no_index_address_and_no_folder_of_one_machine(name):
     for line in text(name).splitlines():
@@ -270,8 +277,10 @@ def test_wrong_python_is_said_in_one_sentence(bare_course, age):
 
 @needs_make
 def test_make_alone_lists_every_command():
-    listed = re.findall(r"^make (\w+)", make(ROOT).stdout, re.MULTILINE)
-    assert {"lab", "test", "run", "notebooks", "exercises", "bench", "lint", "jax", "clean"} == set(listed)
+    listed = re.findall(r"^make ([\w-]+)", make(ROOT).stdout, re.MULTILINE)
+    assert {"lab", "test", "run", "notebooks", "exercises", "bench", "lint", "jax", "test-browser", "clean"} == set(
+        listed
+    )
 
 
 @needs_make

@@ -28,13 +28,15 @@ DURATION = re.compile(r"\d+(?:\.\d+)?\s?(?:[num\u00b5]?s|min|h)\b(?:/(?:step|epo
 ADDRESS = re.compile(r"\b0x[0-9a-fA-F]{6,16}\b")
 CELL_TIMEOUT = 600
 # What nbconvert's own style lacks. Its grey prompts and its green and violet code on grey are paler than 4.5 : 1, the
-# least contrast of WCAG 2 for text; on a narrow screen, and in print, it cuts off the ends of long lines of code.
+# least contrast of WCAG 2 for text; on a narrow screen, and in print, it cuts off the ends of long lines of code. `err`
+# is what no Python is, such as the … of a shortened line.
 PAGE_STYLE = """
 body { --jp-cell-editor-background: #fff; --jp-cell-prompt-not-active-opacity: 1; }
 body { --jp-cell-prompt-not-active-font-color: #616161; }
 main { max-width: 70rem; margin: auto; }
 .jp-RenderedHTMLCommon a:is(:link, :visited) { text-decoration: underline; }
 .jp-RenderedText pre .ansi-green-fg { color: #00703c; }
+.highlight .err { color: inherit; }
 .jp-RenderedText pre { word-break: normal; overflow-wrap: anywhere; }
 .jp-InputArea-editor, .jp-MarkdownOutput, .jp-OutputArea-output { overflow-x: auto; }
 @media print {
@@ -231,8 +233,22 @@ def finish_page(html: str) -> str:
     return str(soup)
 
 
+def to_page(notebook: nbformat.NotebookNode, path: Path) -> str:
+    """Return a notebook as the text of an HTML page with its pictures inside.
+
+    Args:
+        notebook: the notebook with its outputs.
+        path: where it lies.
+    """
+    from nbconvert import HTMLExporter  # takes a second to import, and only pages need it
+
+    exporter = HTMLExporter(embed_images=True, exclude_anchor_links=True)
+    html, _ = exporter.from_notebook_node(notebook, {"metadata": {"path": str(path.parent), "name": path.stem}})
+    return finish_page(html)
+
+
 def write_page(path: Path, page: Path) -> list[str]:
-    """Execute a notebook and write it as an HTML page with its pictures inside.
+    """Execute a notebook and write it as an HTML page.
 
     Args:
         path: the notebook; the file is not changed.
@@ -241,12 +257,8 @@ def write_page(path: Path, page: Path) -> list[str]:
     Returns:
         Notes for the terminal.
     """
-    from nbconvert import HTMLExporter  # takes a second to import, and only pages need it
-
     notebook, notes = execute(path)
-    exporter = HTMLExporter(embed_images=True, exclude_anchor_links=True)
-    html, _ = exporter.from_notebook_node(notebook, {"metadata": {"path": str(path.parent), "name": path.stem}})
-    write_beside(page, finish_page(html))
+    write_beside(page, to_page(notebook, path))
     return notes
 
 

@@ -1,4 +1,4 @@
-"""Set up `.venv` with exactly the packages of requirements.txt, or `.venv-jax` with those of requirements-jax.txt.
+"""Set up `.venv`, `.venv-jax` or `.venv-browser` with exactly the packages of its requirements file.
 
 Called by the Makefile, standard library only. The copy of the requirements inside the environment is the mark of a
 finished installation. It is written last, so one that failed or was broken off is not taken for a good one, and a
@@ -17,8 +17,12 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 OLDEST, NEWEST = (3, 11), (3, 13)
-REQUIREMENTS = {".venv": "requirements.txt", ".venv-jax": "requirements-jax.txt"}
-ON_DISK = {".venv": "2.5 GB", ".venv-jax": "0.7 GB"}
+REQUIREMENTS = {
+    ".venv": "requirements.txt",
+    ".venv-jax": "requirements-jax.txt",
+    ".venv-browser": "requirements-browser.txt",
+}
+ON_DISK = {".venv": "2.5 GB", ".venv-jax": "0.7 GB", ".venv-browser": "0.1 GB"}
 
 
 class SetupError(Exception):
@@ -30,7 +34,7 @@ def is_ready(root: Path, name: str) -> bool:
 
     Args:
         root: folder of the course.
-        name: `.venv` or `.venv-jax`.
+        name: the environment, one of REQUIREMENTS.
 
     Returns:
         True when nothing has to be installed.
@@ -47,7 +51,7 @@ def install(root: Path, name: str) -> None:
 
     Args:
         root: folder of the course.
-        name: `.venv` or `.venv-jax`.
+        name: the environment, one of REQUIREMENTS.
 
     Raises:
         SetupError: the environment could not be made or the packages not be installed.

@@ -2,8 +2,8 @@
 # may lie in a folder with spaces or letters of any language in its name.
 
 .DEFAULT_GOAL := help
-.PHONY: help venv venv-jax lab test lint unit jax nbval run notebooks exercises bench clean \
-        test-colab test-oldest test-newest
+.PHONY: help venv venv-jax venv-browser lab test lint unit jax nbval run notebooks exercises bench clean \
+        test-colab test-oldest test-newest test-browser
 
 PY := .venv/bin/python
 NBVAL := --nbval --nbval-current-env --nbval-sanitize-with tests/nbval_sanitize.cfg --nbval-cell-timeout=300
@@ -22,11 +22,12 @@ help:
 	@echo "make test-colab   run every notebook as Colab does, on the versions that Colab ships, in .venv-colab"
 	@echo "make test-oldest  the same on the oldest versions that pyproject.toml allows, in .venv-oldest"
 	@echo "make test-newest  the same on the newest that there are, in .venv-newest"
+	@echo "make test-browser  set up .venv and .venv-browser if need be; use the course and its pages in a real browser"
 	@echo "make clean      remove .venv and those beside it, build/ and caches"
 
 # A name on PATH may be too old, or a shim with nothing behind it: each is tried. `venv` is no file, so this runs every
-# time; when .venv is good it takes a fraction of a second. `venv-jax` likewise.
-venv venv-jax:
+# time; when .venv is good it takes a fraction of a second. `venv-jax` and `venv-browser` likewise.
+venv venv-jax venv-browser:
 	@for name in python3.12 python3.13 python3.11 python3 python; do \
 	    if "$$name" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' >/dev/null 2>&1; then \
 	        exec "$$name" tools/setup_venv.py .$@; \
@@ -62,6 +63,11 @@ jax: venv-jax
 nbval: venv
 	@echo "== every notebook, run from top to bottom, each output compared with the committed one"
 	@$(PY) -m pytest $(TWO) $(NBVAL) notebooks
+
+# The tests drive Chromium from an environment of their own; the course runs in `.venv`, as for its readers.
+test-browser: venv venv-browser
+	@echo "== lesson, slider, exercise and pages in a real browser"
+	@.venv-browser/bin/python -m pytest -v tests/browser
 
 run: venv
 	@$(PY) tools/build_notebooks.py --pages build

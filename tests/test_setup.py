@@ -58,7 +58,8 @@ def test_environment_holds_the_same_pins():
 
 
 @pytest.mark.parametrize(
-    ("name", "least"), [("requirements", 80), ("requirements-jax", 25), ("requirements-colab", 100)]
+    ("name", "least"),
+    [("requirements", 80), ("requirements-jax", 25), ("requirements-colab", 100), ("requirements-browser", 15)],
 )
 def test_locked_file_holds_the_same_pins_each_with_hashes(name, least):
     content = text(f"{name}.txt")
@@ -94,9 +95,14 @@ def test_the_oldest_are_the_lower_bounds_and_the_newest_have_no_cap():
     assert all(re.fullmatch(r"\w+>=[\d.]+", line) for line in asked)
 
 
+def test_the_browsers_environment_has_the_courses_pytest():
+    course, browser = wanted(), wanted("requirements-browser")
+    assert browser.keys() - course.keys() == {"selenium"} and browser["pytest"] == course["pytest"]
+
+
 @pytest.mark.parametrize(
     "name",
-    [f"requirements{which}.{kind}" for which in ("", "-jax", "-colab") for kind in ("in", "txt")]
+    [f"requirements{which}.{kind}" for which in ("", "-jax", "-colab", "-browser") for kind in ("in", "txt")]
     + ["environment.yml", "pyproject.toml"],
 )
 def test_no_index_address_and_no_folder_of_one_machine(name):
@@ -301,7 +307,7 @@ def test_a_python_without_its_venv_part_is_said_in_one_sentence(tmp_path, monkey
 def test_make_alone_lists_every_command():
     listed = re.findall(r"^make ([\w-]+)", make(ROOT).stdout, re.MULTILINE)
     commands = {"lab", "test", "run", "notebooks", "exercises", "bench", "lint", "jax", "clean"}
-    assert commands | {"test-colab", "test-oldest", "test-newest"} == set(listed)
+    assert commands | {"test-colab", "test-oldest", "test-newest", "test-browser"} == set(listed)
 
 
 @needs_make
@@ -328,7 +334,7 @@ def test_ci_calls_the_test_command():
     assert os.access(script, os.X_OK) and re.search(r"^(exec )?make test$", text(".ci/run"), re.MULTILINE)
 
 
-@pytest.mark.parametrize("name", ["fast", "notebooks"])
+@pytest.mark.parametrize("name", ["fast", "notebooks", "scheduled"])
 def test_workflows_call_commands_that_exist(name):
     jobs = yaml.safe_load(text(f".github/workflows/{name}.yml"))["jobs"].values()
     commands = set()
@@ -339,7 +345,8 @@ def test_workflows_call_commands_that_exist(name):
             if step.get("run", "").startswith("make "):
                 named = step["run"].replace("${{ matrix.command }}", " ".join(values))
                 commands |= set(named.split()[1:])
-    targets = set(re.findall(r"^([a-z-]+)(?: [a-z-]+)*:", text("Makefile"), re.MULTILINE))
+    rules = re.findall(r"^([a-z][a-z -]*):(?!=)", text("Makefile"), re.MULTILINE)
+    targets = {target for rule in rules for target in rule.split()}
     assert commands and commands <= targets
 
 

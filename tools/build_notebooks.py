@@ -27,6 +27,24 @@ WIDGET = "application/vnd.jupyter.widget-view+json"
 DURATION = re.compile(r"\d+(?:\.\d+)?\s?(?:[num\u00b5]?s|min|h)\b(?:/(?:step|epoch))?|\d+:\d\d(?::\d\d)?")
 ADDRESS = re.compile(r"\b0x[0-9a-fA-F]{6,16}\b")
 CELL_TIMEOUT = 600
+# What nbconvert's own style lacks. Its grey prompts and its green and violet code on grey are paler than 4.5 : 1, the
+# least contrast of WCAG 2 for text; on a narrow screen, and in print, it cuts off the ends of long lines of code. `err`
+# is what no Python is, such as the … of a shortened line.
+PAGE_STYLE = """
+body { --jp-cell-editor-background: #fff; --jp-cell-prompt-not-active-opacity: 1; }
+body { --jp-cell-prompt-not-active-font-color: #616161; }
+main { max-width: 70rem; margin: auto; }
+.jp-RenderedHTMLCommon a:is(:link, :visited) { text-decoration: underline; }
+.jp-RenderedText pre .ansi-green-fg { color: #00703c; }
+.highlight .err { color: inherit; }
+.jp-RenderedText pre { word-break: normal; overflow-wrap: anywhere; }
+.jp-InputArea-editor, .jp-MarkdownOutput, .jp-OutputArea-output { overflow-x: auto; }
+@media print {
+  .jp-InputArea-editor pre, .jp-RenderedHTMLCommon pre { white-space: pre-wrap; overflow-wrap: anywhere; }
+  .jp-InputArea, .jp-OutputArea-child { break-inside: avoid; }
+  .jp-RenderedMarkdown > :is(h1, h2, h3, h4) { break-after: avoid; }
+}
+"""
 
 
 def find_notebooks(root: Path = ROOT) -> list[Path]:
@@ -174,8 +192,63 @@ def is_up_to_date(path: Path, page: Path) -> bool:
     return page.is_file() and page.stat().st_mtime > max(source.stat().st_mtime for source in sources)
 
 
+def finish_page(html: str) -> str:
+    """Make of nbconvert's page one that also reads well on a phone, on paper, without sight and without the internet.
+
+    A picture's alternative text is the beginning of the description that follows it in the notebook: a sentence, or
+    more if that is short.
+
+    Args:
+        html: the page as nbconvert wrote it.
+
+    Returns:
+        The page with the notebook's heading as title, links that lead to pages, and PAGE_STYLE.
+    """
+    from bs4 import BeautifulSoup  # comes with nbconvert
+
+    soup = BeautifulSoup(html, features="html.parser")
+    soup.title.string = soup.h1.get_text()
+    style = soup.new_tag("style")
+    style.string = PAGE_STYLE
+    soup.head.append(style)
+    # nbconvert lets the keyboard reach the box around a cell; what scrolls sideways is the box inside.
+    for box in soup.select(".jp-InputArea-editor, .jp-MarkdownOutput"):
+        box["tabindex"] = box.find_parent(class_="jp-Cell-inputWrapper").attrs.pop("tabindex")
+    for link in soup.select("a[href]"):
+        if not re.match(r"[a-z]+:", link["href"]):
+            link["href"] = re.sub(r"\.ipynb(?=$|#)", ".html", link["href"])
+    for badge in soup.select('img[src^="http"]'):
+        badge.replace_with(badge["alt"])
+    for picture in soup.select(".jp-CodeCell img"):
+        below = picture.find_parent(class_="jp-CodeCell").find_next_sibling(class_="jp-MarkdownCell")
+        words = " ".join(below.get_text().split()) if below else ""
+        if said := re.match(r"The picture: (.{40,}?[.!?](?= |$)|.+)", words):
+            picture["alt"] = said[1]
+    # Only formulas need a script, which MathJax's server gives.
+    dollars = soup.main.find_all(string=re.compile(r"\$"))
+    has_formulas = any(not text.find_parent(["code", "pre"]) for text in dollars)
+    for script in soup.select("script"):
+        if not (has_formulas and "mathjax" in str(script).lower()):
+            script.decompose()
+    return str(soup)
+
+
+def to_page(notebook: nbformat.NotebookNode, path: Path) -> str:
+    """Return a notebook as the text of an HTML page with its pictures inside.
+
+    Args:
+        notebook: the notebook with its outputs.
+        path: where it lies.
+    """
+    from nbconvert import HTMLExporter  # takes a second to import, and only pages need it
+
+    exporter = HTMLExporter(embed_images=True, exclude_anchor_links=True)
+    html, _ = exporter.from_notebook_node(notebook, {"metadata": {"path": str(path.parent), "name": path.stem}})
+    return finish_page(html)
+
+
 def write_page(path: Path, page: Path) -> list[str]:
-    """Execute a notebook and write it as an HTML page with its pictures inside.
+    """Execute a notebook and write it as an HTML page.
 
     Args:
         path: the notebook; the file is not changed.
@@ -184,12 +257,8 @@ def write_page(path: Path, page: Path) -> list[str]:
     Returns:
         Notes for the terminal.
     """
-    from nbconvert import HTMLExporter  # takes a second to import, and only pages need it
-
     notebook, notes = execute(path)
-    exporter = HTMLExporter(embed_images=True)
-    html, _ = exporter.from_notebook_node(notebook, {"metadata": {"path": str(path.parent), "name": path.stem}})
-    write_beside(page, html)
+    write_beside(page, to_page(notebook, path))
     return notes
 
 

@@ -1,7 +1,7 @@
 """Set up an environment: `.venv` with exactly the packages of requirements.txt, or one of those beside it.
 
-`.venv-jax` and `.venv-colab` have files of pins too. `.venv-oldest` and `.venv-newest` have what pyproject.toml asks
-for, at its lower bounds or as new as the index has it.
+`.venv-jax`, `.venv-colab` and `.venv-browser` have files of pins too. `.venv-oldest` and `.venv-newest` have what
+pyproject.toml asks for, at its lower bounds or as new as the index has it.
 
 Called by the Makefile, standard library only. The copy of the requirements inside the environment is the mark of a
 finished installation. It is written last, so one that failed or was broken off is not taken for a good one, and a
@@ -21,10 +21,16 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 OLDEST, NEWEST = (3, 11), (3, 13)
-LOCKED = {".venv": "requirements.txt", ".venv-jax": "requirements-jax.txt", ".venv-colab": "requirements-colab.txt"}
+LOCKED = {
+    ".venv": "requirements.txt",
+    ".venv-jax": "requirements-jax.txt",
+    ".venv-browser": "requirements-browser.txt",
+    ".venv-colab": "requirements-colab.txt",
+}
 ON_DISK = {
     ".venv": "2.5 GB",
     ".venv-jax": "0.7 GB",
+    ".venv-browser": "0.1 GB",
     ".venv-colab": "2.2 GB",
     ".venv-oldest": "2.4 GB",
     ".venv-newest": "2.4 GB",

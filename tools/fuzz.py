@@ -172,7 +172,7 @@ def main() -> None:
     parser.add_argument("reader", choices=WORDS)
     parser.add_argument("--seconds", type=int, default=600, help="(default: %(default)s)")
     options = parser.parse_args()
-    warnings.simplefilter("error")  # an overflow is a finding
+    warnings.simplefilter("error", RuntimeWarning)  # an overflow is a finding, too
     with tempfile.TemporaryDirectory() as made:
         folder, corpus = Path(made) / "data", Path(made) / "corpus"
         folder.mkdir(), corpus.mkdir()

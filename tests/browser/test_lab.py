@@ -59,7 +59,9 @@ class Notebook:
         return self.browser.execute_script(READ_CELLS)
 
     def is_idle(self):
-        return bool(self.browser.find_elements(By.CSS_SELECTOR, ".jp-Notebook-ExecutionIndicator[data-status=idle]"))
+        """Whether the status bar says so; the notebook's own sign is idle even before there is a kernel."""
+        words = "//*[@id='jp-main-statusbar']//*[contains(., '(ipykernel) | Idle')]"
+        return bool(self.browser.find_elements(By.XPATH, words))
 
     def find(self, number, selector):
         """The one element that a selector finds in a code cell, scrolled into view."""

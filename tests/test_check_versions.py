@@ -84,8 +84,16 @@ def test_what_is_said_of_each_notebook(course, python, tmp_path):
     before = check_versions.packages(python)
     assert before["keras"] and before["tf_keras"] and "new_one" not in before
     for name, (cells, _, wrong) in NOTEBOOKS.items():  # the one that installs something comes last
-        one = check_versions.check(committed / "notebooks" / f"{name}.ipynb", tmp_path, python, before)
+        one = check_versions.check(committed / "notebooks" / f"{name}.ipynb", tmp_path, python, before, {})
         assert (one.name, one.wrong, one.cells) == (name, wrong, len(cells)), one.log
+
+
+@pytest.mark.parametrize(("known", "wrong"), [(1, ""), (2, "1 of 2 cells failed in place of 2")])
+def test_cells_that_are_known_to_differ_must_differ(course, python, tmp_path, known, wrong):
+    committed = check_versions.prepare(tmp_path, python, course)
+    before = check_versions.packages(python)
+    notebook = committed / "notebooks" / "error.ipynb"
+    assert check_versions.check(notebook, tmp_path, python, before, {"error": known}).wrong == wrong
 
 
 def test_a_folder_that_is_no_repository_is_said_in_one_sentence(tmp_path, python):

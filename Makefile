@@ -25,10 +25,11 @@ help:
 	@echo "make test-browser  set up .venv and .venv-browser if need be; use the course and its pages in a real browser"
 	@echo "make clean      remove .venv and those beside it, build/ and caches"
 
-# A name on PATH may be too old, or a shim with nothing behind it: each is tried. `venv` is no file, so this runs every
-# time; when .venv is good it takes a fraction of a second. `venv-jax` and `venv-browser` likewise.
+# `make lab PYTHON=...` prefers that one. A name on PATH may be too old, or a shim with nothing behind it: each is tried.
+# `venv` is no file, so this runs every time; when .venv is good it takes a fraction of a second. `venv-jax` and
+# `venv-browser` likewise.
 venv venv-jax venv-browser:
-	@for name in python3.12 python3.13 python3.11 python3 python; do \
+	@for name in $(PYTHON) python3.12 python3.13 python3.11 python3 python; do \
 	    if "$$name" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' >/dev/null 2>&1; then \
 	        exec "$$name" tools/setup_venv.py .$@; \
 	    fi; \

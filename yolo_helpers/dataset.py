@@ -89,8 +89,10 @@ class YoloDataset(keras.utils.PyDataset):
         try:
             targets = self._targets_of(padded)
         except ValueError as error:
-            number = int(re.match(r"image (\d+)", str(error))[1])  # in the batch, which a reader does not know
-            raise ValueError(f"{self.annotations[chosen[number]].image_path}: {error}") from error
+            number = re.match(r"image (\d+)", str(error))  # in the batch, which a reader does not know
+            if number is None:
+                raise
+            raise ValueError(f"{self.annotations[chosen[int(number[1])]].image_path}: {error}") from error
         return (np.stack(images), *targets), np.zeros((len(images), 1), np.float32)
 
     def _targets_of(self, boxes):

@@ -5,6 +5,7 @@ import pytest
 from reference import ANCHORS, MASKS, ROOT, iou
 
 from yolo_helpers.anchors import (
+    Heads,
     anchor_iou,
     default_anchor_mask,
     default_anchors,
@@ -14,13 +15,13 @@ from yolo_helpers.anchors import (
 )
 
 
-@pytest.mark.parametrize("number", [6, 9])
+@pytest.mark.parametrize("number", [3, 6, 9])
 def test_masks_are_darknets(number):
-    assert default_anchor_mask(number) == MASKS[number]
+    assert default_anchor_mask(number) == {3: [[0, 1, 2]], **MASKS}[number]
 
 
 def test_other_numbers_of_anchors_are_said():
-    with pytest.raises(ValueError, match="9 anchors .* or 6 .*, found 5"):
+    with pytest.raises(ValueError, match="9 anchors .*, 6 .* or 3 .*, found 5"):
         default_anchor_mask(5)
 
 
@@ -34,6 +35,32 @@ def test_grids_of_416():
 def test_a_grid_needs_multiples_of_32(shape):
     with pytest.raises(ValueError, match="multiples of 32"):
         grid_shapes(shape, 3)
+
+
+def test_what_the_heads_of_a_network_share():
+    heads = Heads((64, 96), ANCHORS.ravel().tolist(), 3)
+    assert heads.anchors.shape == (9, 2) and heads.anchors.dtype == np.float32
+    assert heads.anchor_mask == MASKS[9] and heads.strides == (32, 16, 8) and heads.channels == 24
+    assert heads.grids == [(2, 3), (4, 6), (8, 12)]
+    one = Heads((64, 96), ANCHORS[:3], 80)
+    assert one.anchor_mask == [[0, 1, 2]] and one.grids == [(2, 3)] and one.channels == 255
+    quirk = Heads((64, 96), ANCHORS[:6], 1, np.array([[3, 4, 5], [1, 2, 3]]))
+    assert quirk.anchor_mask == [[3, 4, 5], [1, 2, 3]]
+
+
+@pytest.mark.parametrize(
+    ("shape", "anchors", "mask", "words"),
+    [
+        ((64, 90), ANCHORS, None, "multiples of 32, found \\(64, 90\\)"),
+        ((64, 96), ANCHORS[:5], None, "found 5"),
+        ((64, 96), ANCHORS, [[7, 8, 9], [3, 4, 5], [0, 1, 2]], "anchors 0 to 8 for each head"),
+        ((64, 96), ANCHORS, [[6, 7, 8], [3, 4], [0, 1, 2]], "as many of the anchors"),
+        ((64, 96), ANCHORS, [[0], [1], [2], [3]], "one to 3 heads"),
+    ],
+)
+def test_heads_that_cannot_be_are_said(shape, anchors, mask, words):
+    with pytest.raises(ValueError, match=words):
+        Heads(shape, anchors, 3, mask)
 
 
 def test_the_course_has_the_originals_anchors():

@@ -1,9 +1,7 @@
 """The four readers of annotations: they agree, they say where a file is wrong, and no file harms them."""
 
 import json
-import os
 import warnings
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from tools.make_data import coco_json, text_lines, voc_xml, yolo_label
-from yolo_helpers import annotations
-from yolo_helpers.annotations import Annotation, AnnotationError, get_classes, image_size, open_image, read_annotations
+from yolo_helpers.annotations import Annotation, AnnotationError, get_classes, read_annotations, write_lines
 
 BCCD = Path(__file__).resolve().parents[2] / "shared" / "data" / "bccd" / "BCCD"
 NAMES = ["cat", "dog"]
@@ -570,6 +567,35 @@ def test_entities_of_xml_itself_work(tmp_path):
     assert names == ["<R&D>"] and found[0].image_path.name == "a&b.png"
 
 
+def test_each_image_is_looked_at_once(tmp_path, monkeypatch):
+    path, calls = make(tmp_path, "text"), []
+    monkeypatch.setattr("yolo_helpers.annotations.check.image_size", lambda p: calls.append(p) or SIZE)
+    read_annotations(path)
+    assert [p.name for p in calls] == ["a.png", "b.png", "c.png"]
+
+
+def test_boxes_are_checked_against_the_image_as_seen(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (80, 100)).save(tmp_path / "a.jpg", exif=exif)  # stored upright, seen 100 wide and 80 high
+    path = put(tmp_path / "t.txt", "a.jpg 0,0,100,80,0\n")
+    assert read_annotations(path, class_names=["x"])[0][0].boxes.tolist() == [[0, 0, 100, 80]]
+    assert "outside" in error(put(path, "a.jpg 0,0,80,100,0\n"), class_names=["x"])
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_what_is_written_as_lines_is_read_again(tmp_path, format):
+    found, names = read_annotations(make(tmp_path / "data with, commas", format))
+    found[0].boxes[:1] += np.float32(0.1)  # a number that no short decimal gives
+    (tmp_path / "run").mkdir()
+    write_lines(tmp_path / "run" / "train.txt", found)
+    again, _ = read_annotations(tmp_path / "run" / "train.txt", class_names=names)
+    for one, other in zip(found, again, strict=True):
+        assert one.image_path.absolute() == other.image_path
+        np.testing.assert_array_equal(one.boxes, other.boxes)
+        np.testing.assert_array_equal(one.classes, other.classes)
+
+
 # ---------------------------------------------------------------------------------------------------- class files
 
 
@@ -591,138 +617,6 @@ def test_bad_class_files(tmp_path, content, words):
         get_classes(put(tmp_path / "c.txt", content))
     with pytest.raises(AnnotationError, match=r"gone\.txt.*No such file"):
         get_classes(tmp_path / "gone.txt")
-
-
-# --------------------------------------------------------------------------------------------------------- images
-
-
-def saved(tmp_path, image, name="x.png", **options):
-    image.save(tmp_path / name, **options)
-    return tmp_path / name
-
-
-@pytest.mark.parametrize("orientation", range(1, 9))
-@pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif", ".webp"])
-def test_the_cameras_rotation_is_applied(tmp_path, orientation, suffix):
-    pixels = np.full((40, 60, 3), 255, np.uint8)
-    pixels[:20, :30] = 0  # a dark corner, top left
-    # How the sensor stored what a person sees as `pixels`.
-    stored = {
-        1: pixels,
-        2: pixels[:, ::-1],
-        3: pixels[::-1, ::-1],
-        4: pixels[::-1],
-        5: pixels.transpose(1, 0, 2),
-        6: pixels[:, ::-1].transpose(1, 0, 2),
-        7: pixels[::-1, ::-1].transpose(1, 0, 2),
-        8: pixels[::-1].transpose(1, 0, 2),
-    }[orientation]
-    exif = Image.Exif()
-    exif[0x0112] = orientation
-    path = saved(tmp_path, Image.fromarray(np.ascontiguousarray(stored)), "x" + suffix, exif=exif)
-    image = open_image(path)
-    assert image.size == (60, 40)
-    assert image_size(path) == (40, 60)
-    shown = np.asarray(image)
-    assert shown[5, 5].max() < 60 and shown[5, 55].min() > 200 and shown[35, 5].min() > 200
-
-
-def test_boxes_are_checked_against_the_image_as_seen(tmp_path):
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    saved(tmp_path, Image.new("RGB", (80, 100)), "a.jpg", exif=exif)  # stored upright, seen 100 wide and 80 high
-    path = put(tmp_path / "t.txt", "a.jpg 0,0,100,80,0\n")
-    assert read_annotations(path, class_names=["x"])[0][0].boxes.tolist() == [[0, 0, 100, 80]]
-    assert "outside" in error(put(path, "a.jpg 0,0,80,100,0\n"), class_names=["x"])
-
-
-def test_sixteen_bits_are_scaled(tmp_path):
-    values = np.array([[0, 257, 32768, 65535]], np.uint16)
-    for name in ("x.png", "x.tif"):
-        image = open_image(saved(tmp_path, Image.fromarray(values), name))
-        assert np.asarray(image)[0, :, 1].tolist() == [0, 1, 128, 255]
-
-
-@pytest.mark.parametrize("mode", ["1", "L", "P", "CMYK", "YCbCr", "LA", "RGBA"])
-def test_every_mode_becomes_rgb(tmp_path, mode):
-    name = {"CMYK": "x.jpg", "YCbCr": "x.jpg"}.get(mode, "x.png")
-    path = saved(tmp_path, Image.new("RGB", (20, 10), (255, 255, 255)).convert(mode), name)
-    image = open_image(path)
-    assert (image.mode, image.size) == ("RGB", (20, 10)) and image_size(path) == (10, 20)
-    assert np.asarray(image).min() > 250
-
-
-def test_transparent_parts_become_white(tmp_path):
-    pixels = np.zeros((1, 3, 4), np.uint8)
-    pixels[0, :, 3] = 0, 128, 255
-    image = open_image(saved(tmp_path, Image.fromarray(pixels)))
-    assert np.asarray(image)[0, :, 0].tolist() == [255, 127, 0]
-    palette = Image.new("P", (2, 1), 1)
-    palette.putpalette([255, 0, 0, 0, 0, 255])
-    assert np.asarray(open_image(saved(tmp_path, palette, transparency=1)))[0, 0].tolist() == [255, 255, 255]
-
-
-def test_the_first_frame_of_an_animation(tmp_path):
-    frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue")]
-    for name in ("x.gif", "y.png", "z.webp"):
-        path = saved(tmp_path, frames[0], name, save_all=True, append_images=frames[1:])
-        red, _, blue = np.asarray(open_image(path))[4, 4]
-        assert red > 200 and blue < 60
-
-
-@pytest.mark.parametrize("size", [(1, 1), (20_000, 3)])
-def test_unusual_sizes(tmp_path, size):
-    path = saved(tmp_path, Image.new("RGB", size))
-    assert open_image(path).size == size and image_size(path) == size[::-1]
-
-
-def test_images_that_are_damaged(tmp_path):
-    whole = saved(tmp_path, Image.effect_noise((64, 64), 50), "w.png").read_bytes()
-    cut = put(tmp_path / "cut.png", whole[: len(whole) // 2])
-    assert image_size(cut) == (64, 64)  # the header is whole
-    bad = {
-        cut: "cut.png: the image does not open",
-        put(tmp_path / "zero.png", b""): "zero.png.*is empty",
-        put(tmp_path / "text.jpg", b"hello"): "text.jpg.*not an image",
-        tmp_path / "gone.png": "gone.png.*does not exist",
-        tmp_path: "does not open",
-        Path("a\0b.png"): "null",
-    }
-    for path, words in bad.items():
-        with pytest.raises(AnnotationError, match=words):
-            open_image(path)
-    for path in list(bad)[1:]:
-        with pytest.raises(AnnotationError):
-            image_size(path)
-
-
-def test_32_bit_images_are_refused_since_their_range_is_not_known(tmp_path):
-    path = saved(tmp_path, Image.fromarray(np.ones((4, 4), np.float32)), "x.tif")
-    with pytest.raises(AnnotationError, match=r"x\.tif.*32 bits"):
-        open_image(path)
-
-
-def test_a_header_that_promises_a_giant_image_is_refused(tmp_path):
-    whole = bytearray(saved(tmp_path, Image.new("RGB", (1, 1))).read_bytes())
-    whole[16:24] = (100_000).to_bytes(4, "big") * 2
-    whole[29:33] = zlib.crc32(whole[12:29]).to_bytes(4, "big")
-    with pytest.raises(AnnotationError, match="does not open"):
-        image_size(put(tmp_path / "bomb.png", bytes(whole)))
-
-
-def test_each_image_is_looked_at_once(tmp_path, monkeypatch):
-    path, calls = make(tmp_path, "text"), []
-    monkeypatch.setattr(annotations, "image_size", lambda p: calls.append(p) or SIZE)
-    read_annotations(path)
-    assert [p.name for p in calls] == ["a.png", "b.png", "c.png"]
-
-
-@pytest.mark.skipif(os.name == "nt", reason="no symbolic links without rights on Windows")
-def test_files_are_closed(tmp_path, recwarn):
-    path = saved(tmp_path, Image.new("RGB", (5, 5)))
-    for _ in range(3):
-        open_image(path), image_size(path)
-    assert not [w for w in recwarn if issubclass(w.category, ResourceWarning)]
 
 
 # -------------------------------------------------------------------------------------------- the real photographs

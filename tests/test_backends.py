@@ -29,19 +29,23 @@ from reference import (
 )
 
 from benchmarks import devices
+from yolo_helpers.anchors import Heads
 from yolo_helpers.annotations import read_annotations
 from yolo_helpers.dataset import YoloDataset
 from yolo_helpers.detection import detect, yolo_eval
 from yolo_helpers.loss import TRUE_BOXES_AT_ONCE, YoloLoss, identity_loss, yolo_loss
 from yolo_helpers.model import micro_yolo_body
+from yolo_helpers.run_folder import BEST, HISTORY, STATE
 from yolo_helpers.smear import CLASS_NAMES, write_smears
 from yolo_helpers.targets import preprocess_true_boxes
-from yolo_helpers.training import BEST, HISTORY, STATE, Stage, create_model, train
+from yolo_helpers.training import Stage, train
+from yolo_helpers.training_model import create_model
 
 BACKEND = keras.backend.backend()
 # By the imports above. Later Keras itself imports it, where it is installed, to seed and to save.
 TENSORFLOW_IMPORTED = "tensorflow" in sys.modules
 SHAPE = (64, 64)
+HEADS = Heads(SHAPE, ANCHORS, 3)
 # PyTorch runs as written. Without jit, JAX compiles every operation by itself, ten seconds a case, so few are tried.
 COMPILED = [False] if BACKEND == "torch" else [False, True]
 FASTEST = COMPILED[-1]
@@ -148,7 +152,7 @@ def test_the_gradient_is_the_slope_of_a_plain_loop(compiled):
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     photographs = read_annotations(write_smears(tmp_path_factory.mktemp("smears"), 4, SHAPE, seed=1))[0]
-    return YoloDataset(photographs, SHAPE, ANCHORS, 3, batch_size=2)
+    return YoloDataset(photographs, HEADS, batch_size=2)
 
 
 def eight_convolutions(inputs):
@@ -209,7 +213,7 @@ def test_detection_gives_back_what_the_heads_see():
     outputs = [
         keras.layers.Lambda(lambda x, head=head: ops.repeat(head, ops.shape(x)[0], axis=0))(image) for head in heads
     ]
-    found = detect(keras.Model(image, outputs), [Image.new("RGB", shape[::-1])] * 3, ANCHORS, 3, batch_size=2)
+    found = detect(keras.Model(image, outputs), [Image.new("RGB", shape[::-1])] * 3, HEADS, batch_size=2)
     found.append(yolo_eval([ops.convert_to_tensor(head) for head in heads], ANCHORS, 3, shape))
     for boxes, scores, classes in found:
         order = np.argsort(classes)

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from PIL import Image
 from reference import SHARED
 
-from yolo_helpers.darknet import Header, build_body, letterbox_image, load_weights, read_cfg, save_weights
+from yolo_helpers.darknet import Header, build_body, load_weights, read_cfg, save_weights
 from yolo_helpers.detection import yolo_eval
+from yolo_helpers.images import letterbox_image
 from yolo_helpers.model import inference_model, micro_yolo_body, tiny_yolo_body, yolo_body
 
 CFGS = SHARED / "data/darknet/cfg"

@@ -1,18 +1,14 @@
 """Batches: what is in them, that boxes stay on their objects, and that the seed alone decides."""
 
-import colorsys
-
 import keras
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from PIL import Image
 from reference import ANCHORS
 
+from yolo_helpers.anchors import Heads
 from yolo_helpers.annotations import Annotation
-from yolo_helpers.boxes import Placement, letterbox
-from yolo_helpers.dataset import GREY, YoloDataset, mirror, place, random_colour, random_placement
+from yolo_helpers.dataset import YoloDataset
 
 SHAPE = (96, 128)
 
@@ -34,7 +30,7 @@ def annotations(tmp_path):
 
 
 def dataset(annotations, **settings):
-    return YoloDataset(annotations, SHAPE, ANCHORS, 2, **{"batch_size": 3, **settings})
+    return YoloDataset(annotations, Heads(SHAPE, ANCHORS, 2), **{"batch_size": 3, **settings})
 
 
 def extent(image):
@@ -52,26 +48,6 @@ def test_a_batch_is_what_the_training_model_takes(annotations):
     assert [target.shape for target in y_true] == [(3, 3, 4, 3, 7), (3, 6, 8, 3, 7), (3, 12, 16, 3, 7)]
     assert zeros.shape == (3, 1) and not zeros.any()
     assert len(data[2][0][0]) == 1  # the last batch is short
-
-
-@settings(deadline=None)
-@given(seed=st.integers(0, 2**32 - 1))
-def test_only_what_is_seen_is_resized_to_the_same_picture(seed):
-    rng = np.random.default_rng(seed)
-    blocks = rng.integers(0, 256, (12, 16, 3), dtype=np.uint8)
-    photograph = Image.fromarray(blocks).resize((160, 120), Image.Resampling.BILINEAR)
-    placement = random_placement(rng, (120, 160), SHAPE)
-    if rng.random() < 0.2:  # wholly outside
-        placement = Placement.of_size((120, 160), placement.size, (SHAPE[1], 0))
-    whole = np.asarray(photograph.resize(placement.size[::-1], Image.Resampling.BILINEAR)).astype(int)
-    canvas = np.full((*SHAPE, 3), GREY)
-    for row, column in np.ndindex(*SHAPE):
-        y, x = row - placement.offset[1], column - placement.offset[0]
-        if 0 <= y < len(whole) and 0 <= x < whole.shape[1]:
-            canvas[row, column] = whole[y, x]
-    found = np.asarray(place(photograph, placement, SHAPE)).astype(int)
-    assert np.abs(found - canvas).max() <= 24  # the border of what is seen: Pillow does not look beyond it
-    assert np.abs(found - canvas)[2:-2, 2:-2].max() <= 2
 
 
 def test_boxes_as_they_are_in_place_of_grids(annotations):
@@ -170,43 +146,3 @@ def test_a_photograph_without_objects_and_an_empty_set(annotations):
     assert not any(target.any() for target in y_true)
     with pytest.raises(ValueError, match="no annotated photograph"):
         dataset([])
-
-
-def test_half_a_pixel_is_placed_as_half_a_pixel():
-    # A photograph 3 wide on an input 4 wide: the letterbox begins at 0.5, so the white column's light falls on two.
-    photo = Image.fromarray(np.array([[[0] * 3, [255] * 3, [0] * 3]] * 4, np.uint8))
-    placement = letterbox((4, 3), (4, 4))
-    assert placement.offset == (0.5, 0)
-    np.testing.assert_allclose(np.asarray(place(photo, placement, (4, 4)))[1, 1:3, 0], [128, 128], atol=1)
-
-
-@settings(max_examples=50)
-@given(st.integers(0, 2**32 - 1), st.integers(20, 900), st.integers(20, 900))
-def test_random_placements_keep_the_photograph_in_view(seed, height, width):
-    placement = random_placement(np.random.default_rng(seed), (height, width), SHAPE)
-    x0, y0, x1, y1 = placement.to_input(np.array([[0, 0, width, height]], np.float32))[0]
-    for low, high, side in ((x0, x1, SHAPE[1]), (y0, y1, SHAPE[0])):
-        assert (low > -1 and high < side + 1) or (low < 1 and high > side - 1)
-
-
-def test_mirror_is_its_own_inverse():
-    boxes = np.array([[3.0, 1, 10, 9], [0, 0, 20, 5]])
-    np.testing.assert_array_equal(mirror(mirror(boxes, 20), 20), boxes)
-    np.testing.assert_array_equal(mirror(boxes, 20)[0], [10, 1, 17, 9])
-
-
-def test_colours_stay_within_their_ranges():
-    """Seen by the standard library's YIQ: a colour in the middle, which no change drives to the end of the range."""
-    photo = Image.new("RGB", (1, 1), (130, 95, 75))
-    brightness, *colour = colorsys.rgb_to_yiq(130 / 255, 95 / 255, 75 / 255)
-    start, changed = complex(*colour), []
-    for seed in range(60):
-        rgb = np.array(random_colour(np.random.default_rng(seed), photo).getpixel((0, 0))) / 255
-        y, i, q = colorsys.rgb_to_yiq(*rgb)
-        changed.append(
-            (np.angle(complex(i, q) / start) / 2 / np.pi, y / brightness, abs(complex(i, q) / start) / (y / brightness))
-        )
-    turned, *ratios = np.array(changed).T
-    assert np.abs(turned).max() <= 0.1 + 0.01 and np.ptp(turned) > 0.15
-    for ratio in ratios:
-        assert 1 / 1.5 - 0.04 <= ratio.min() < 0.85 and 1.15 < ratio.max() <= 1.5 + 0.04

@@ -15,11 +15,14 @@ from hypothesis import strategies as st
 from PIL import Image
 from reference import ANCHORS, ROOT, SHARED, detector_of, heads_that_see, needs_oracle, oracle_case
 
+from yolo_helpers.anchors import Heads
 from yolo_helpers.annotations import get_classes
 from yolo_helpers.boxes import box_iou
+from yolo_helpers.commands import main
 from yolo_helpers.darknet import build_body, save_weights
-from yolo_helpers.detection import BEST, SETTINGS, detect, load_detector, main, suppress, yolo_eval
+from yolo_helpers.detection import detect, suppress, yolo_eval
 from yolo_helpers.model import inference_model, micro_yolo_body
+from yolo_helpers.run_folder import BEST, NETWORK, SETTINGS, load_detector, write_run
 
 
 @needs_oracle
@@ -91,7 +94,7 @@ def test_detect_looks_at_photographs_of_any_size_in_batches():
     """The boxes are those of one 64 x 128 photograph."""
     detector = detector_of(heads_that_see([[20, 10, 60, 50, 1], [-20, 20, 30, 60, 2]], (64, 128)))
     photos = [Image.new("RGB", (128, 64)), Image.new("RGB", (256, 128)), Image.new("RGB", (128, 64))]
-    small, large, again = detect(detector, photos, ANCHORS, 3, batch_size=2)
+    small, large, again = detect(detector, photos, Heads((64, 128), ANCHORS, 3), batch_size=2)
     assert small.classes.tolist() in ([1, 2], [2, 1])
     np.testing.assert_allclose(large.boxes, 2 * small.boxes, atol=0.1)
     np.testing.assert_array_equal(small.boxes, again.boxes)
@@ -102,22 +105,25 @@ def test_detect_looks_at_photographs_of_any_size_in_batches():
 # What a training left
 
 
+MASK = [[0, 2, 1], [3, 4, 5], [8, 7, 6]]  # another order than darknet's
+
+
 @pytest.fixture(scope="module")
 def training(tmp_path_factory):
-    """A folder as `python -m yolo_helpers.training` leaves it, with an untrained network."""
+    """A folder as a training leaves it, with an untrained network."""
     folder = tmp_path_factory.mktemp("training")
     keras.utils.set_random_seed(0)
     body = micro_yolo_body(keras.Input((64, 96, 3)), 3, 2)
     body.save_weights(folder / BEST)
-    settings = {"body": "micro", "input_shape": [64, 96], "anchors": ANCHORS.tolist(), "classes": ["cat", "dog"]}
-    (folder / SETTINGS).write_text(json.dumps(settings), encoding="utf-8")
+    write_run(folder, body, Heads((64, 96), ANCHORS, 2, MASK), ["cat", "dog"], {})
     return folder, body
 
 
 def test_a_detector_is_loaded_with_its_anchors_and_names(training):
     folder, body = training
-    detector, anchors, class_names = load_detector(folder)
-    np.testing.assert_array_equal(anchors, ANCHORS)
+    detector, heads, class_names = load_detector(folder)
+    np.testing.assert_array_equal(heads.anchors, ANCHORS)
+    assert (heads.input_shape, heads.num_classes, heads.anchor_mask) == ((64, 96), 2, MASK)
     assert class_names == ["cat", "dog"]
     image = np.random.default_rng(0).integers(0, 256, (1, 64, 96, 3), dtype=np.uint8)
     for ours, theirs in zip(detector(image), inference_model(body, (64, 96))(image), strict=True):
@@ -127,10 +133,17 @@ def test_a_detector_is_loaded_with_its_anchors_and_names(training):
 @pytest.mark.parametrize(
     ("name", "change", "message"),
     [
-        (SETTINGS, lambda content: None, "holds no settings.json: give the --folder"),
-        (BEST, lambda content: None, "holds no best.weights.h5: give the --folder of a training that has ended an"),
-        (SETTINGS, lambda content: content[:40], "do not make a detector .*copy both again"),
-        (SETTINGS, lambda content: content.replace(b"body", b"soul"), "do not make a detector .KeyError: 'body'"),
+        (SETTINGS, lambda content: None, "holds no settings.json: give the folder"),
+        (BEST, lambda content: None, "holds no best.weights.h5: give the folder of a training that has ended an"),
+        (SETTINGS, lambda content: content[:40], "do not make a detector .*copy them again"),
+        (
+            SETTINGS,
+            lambda content: content.replace(b"anchors", b"boxes"),
+            "do not make a detector .KeyError: 'anchors'",
+        ),
+        (NETWORK, lambda content: None, "holds no network.json: give the folder"),
+        (NETWORK, lambda content: content[:400], "do not make a detector"),
+        (NETWORK, lambda content: b"{}", "do not make a detector"),
         (SETTINGS, lambda content: b"[]", "do not make a detector"),
         (SETTINGS, lambda content: content.replace(b"dog", b'dog", "cow'), "do not make a detector"),
         (BEST, lambda content: content[: len(content) // 2], "do not make a detector"),
@@ -156,9 +169,9 @@ def test_a_folder_that_is_no_training_is_said_in_one_sentence(training, tmp_path
 def planted(monkeypatch):
     """Lets the command line load a detector that sees two boxes, given in pixels of a photograph of 128 x 96."""
     heads = heads_that_see([[20, 10, 60, 50, 1], [70, 20, 110, 80, 0]], (96, 128), num_classes=2)
-    loaded = detector_of(heads), ANCHORS, ["cat", "dog"]
-    monkeypatch.setattr("yolo_helpers.detection.load_detector", lambda folder: loaded)
-    return ["--folder", "training"]
+    loaded = detector_of(heads), Heads((96, 128), ANCHORS, 2), ["cat", "dog"]
+    monkeypatch.setattr("yolo_helpers.commands.load_detector", lambda folder: loaded)
+    return ["detect", "--folder", "training"]
 
 
 def photograph(path, size=(128, 96)):
@@ -245,9 +258,9 @@ def test_faulty_arguments_are_said_before_anything_is_written(planted, tmp_path,
         main([*planted, one, "--out", str(tmp_path / "one")])
     for wrong in (
         [*planted, one, "--threshold", "30"],
-        ["--cfg", "net.cfg", one],
+        ["detect", "--cfg", "net.cfg", one],
         [*planted, one, "--weights", "w"],
-        [one],
+        ["detect", one],
     ):
         with pytest.raises(SystemExit):
             main([*wrong, *out])
@@ -262,7 +275,11 @@ GROCERY = SHARED / "data/grocery_tiny"
 
 @pytest.mark.skipif(not GROCERY.exists(), reason="the trained darknet network is not here")
 def test_a_network_of_darknets_finds_what_darknet_finds(tmp_path):
-    arguments = [f"--cfg={GROCERY}/yolov3-tiny-aix2022.cfg", f"--weights={GROCERY}/yolov3-tiny-aix2022.weights"]
+    arguments = [
+        "detect",
+        f"--cfg={GROCERY}/yolov3-tiny-aix2022.cfg",
+        f"--weights={GROCERY}/yolov3-tiny-aix2022.weights",
+    ]
     arguments += [f"--classes={GROCERY}/yolohw.names", "--threshold=0.24", f"--out={tmp_path}", str(GROCERY / "images")]
     assert main(arguments) == 0
     names = get_classes(GROCERY / "yolohw.names")
@@ -309,7 +326,14 @@ def test_darknets_files_that_do_not_fit_are_said(tmp_path):
     cfg.write_text(CFG, encoding="utf-8")
     save_weights(build_body(cfg), weights)
     path = photograph(tmp_path / "photos" / "a.png")
-    arguments = [f"--cfg={cfg}", f"--weights={weights}", f"--classes={names}", path, f"--out={tmp_path / 'out'}"]
+    arguments = [
+        "detect",
+        f"--cfg={cfg}",
+        f"--weights={weights}",
+        f"--classes={names}",
+        path,
+        f"--out={tmp_path / 'out'}",
+    ]
 
     names.write_text("cat\n", encoding="utf-8")
     with pytest.raises(ValueError, match=r"net.names: found 1 names, expected 2 as in .*net.cfg"):

@@ -22,10 +22,12 @@ import pytest
 import tensorflow as tf
 from reference import ANCHORS, ROOT
 
+from yolo_helpers.anchors import Heads
 from yolo_helpers.annotations import read_annotations
 from yolo_helpers.dataset import YoloDataset
+from yolo_helpers.run_folder import BEST, STATE
 from yolo_helpers.smear import write_smears
-from yolo_helpers.training import BEST, STATE, Stage, train
+from yolo_helpers.training import Stage, train
 
 pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="Windows has no SIGKILL")
 
@@ -136,7 +138,7 @@ def run(folder, smears, point):
     """Trains, or goes on with what lies in the folder, to the point or, if there is none, to the end."""
     warnings.simplefilter("ignore")  # TensorFlow says that the data set is a graph all the same
     tf.config.run_functions_eagerly(True)  # tracing the step would take most of the time
-    data = YoloDataset(read_annotations(smears)[0], SHAPE, ANCHORS, 3, batch_size=2, augment=True, seed=1)
+    data = YoloDataset(read_annotations(smears)[0], Heads(SHAPE, ANCHORS, 3), batch_size=2, augment=True, seed=1)
     callbacks = [Watch(folder, point)]
 
     def keep(epoch, logs=None):

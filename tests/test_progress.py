@@ -9,11 +9,13 @@ import pytest
 from PIL import Image
 from reference import ANCHORS
 
+from yolo_helpers.anchors import Heads
 from yolo_helpers.annotations import read_annotations
 from yolo_helpers.dataset import YoloDataset
 from yolo_helpers.loss import TERMS, YoloLoss
 from yolo_helpers.smear import CLASS_NAMES, write_smears
-from yolo_helpers.training import Stage, create_model, train
+from yolo_helpers.training import Stage, train
+from yolo_helpers.training_model import create_model
 
 SHAPE = (64, 96)
 STAGES = [Stage(1, 1e-2, frozen=True), Stage(3, 1e-3)]
@@ -36,7 +38,7 @@ def new_body():
 
 
 def batches(annotations, **settings):
-    return YoloDataset(annotations, SHAPE, ANCHORS, 3, batch_size=4, **settings)
+    return YoloDataset(annotations, Heads(SHAPE, ANCHORS, 3), batch_size=4, **settings)
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ def test_the_smear_network_finds_the_cells_of_smears_it_has_not_seen(tmp_path):
     assert load_weights(body, DATA / "smears.weights")[0] == 22  # all of its convolutions
     unseen, class_names = read_annotations(write_smears(tmp_path, 24, INPUT_SHAPE, seed=99))
     assert class_names == get_classes(DATA / "smear_classes.txt") and cfg.input_shape == INPUT_SHAPE
-    scores = evaluate(inference_model(body, INPUT_SHAPE), unseen, cfg.anchors, class_names)["AP50"]
+    scores = evaluate(inference_model(body, INPUT_SHAPE), unseen, cfg, class_names)["AP50"]
     assert scores["mean"] > 0.97 and min(scores.values()) > 0.95
 
 

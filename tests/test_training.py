@@ -8,18 +8,21 @@ import pytest
 import tensorflow as tf
 from reference import ANCHORS
 
-from yolo_helpers.anchors import DATA
-from yolo_helpers.annotations import read_annotations
+from yolo_helpers.anchors import DATA, Heads
+from yolo_helpers.annotations import read_annotations, split_annotations
+from yolo_helpers.commands import main
 from yolo_helpers.darknet import load_weights
 from yolo_helpers.dataset import YoloDataset
-from yolo_helpers.detection import load_detector
 from yolo_helpers.evaluation import evaluate
 from yolo_helpers.loss import identity_loss, yolo_loss
 from yolo_helpers.model import micro_yolo_body, tiny_yolo_body
+from yolo_helpers.run_folder import BEST, HISTORY, NETWORK, SETTINGS, STATE, load_detector
 from yolo_helpers.smear import CLASS_NAMES, write_smears
-from yolo_helpers.training import BEST, HISTORY, STATE, Stage, create_model, freeze, main, split_annotations, train
+from yolo_helpers.training import Stage, freeze, train
+from yolo_helpers.training_model import create_model
 
 SHAPE = (64, 96)
+HEADS = Heads(SHAPE, ANCHORS, 3)
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +53,7 @@ def ready(body, learning_rate, **settings):
 
 
 def batches(annotations, **settings):
-    return YoloDataset(annotations, SHAPE, ANCHORS, 3, batch_size=4, **settings)
+    return YoloDataset(annotations, HEADS, batch_size=4, **settings)
 
 
 def equal_weights(one, other):
@@ -141,7 +144,7 @@ def test_the_micro_body_learns_eight_smears_by_heart(smears):
     keras.utils.set_random_seed(0)
     body = micro_yolo_body(keras.Input((*SHAPE, 3)), 3, 3)
     model = ready(body, 5e-3)
-    inputs, zeros = YoloDataset(smears[:8], SHAPE, ANCHORS, 3, batch_size=8)[0]
+    inputs, zeros = YoloDataset(smears[:8], HEADS, batch_size=8)[0]
     losses = [model.train_on_batch(inputs, zeros) for _ in range(60)]
     assert losses[-1] < 0.5 * losses[0]
 
@@ -192,7 +195,9 @@ def test_a_training_in_two_stages(uninterrupted, smears):
     assert [value is not None for value in history["val_AP50"]] == [False, True, False, True, True]
     assert json.loads((folder / STATE).read_text(encoding="utf-8"))["history"][0]["loss"] == history["loss"][0]
     pictures = [f"found-{epoch:04d}.png" for epoch in (2, 4, 5)]
-    assert sorted(path.name for path in folder.iterdir()) == [BEST, *pictures, HISTORY, "state-0005.weights.h5", STATE]
+    made_of = [SETTINGS, NETWORK, "classes.txt", "train.txt", "validation.txt"]
+    written = {BEST, *pictures, HISTORY, "state-0005.weights.h5", STATE, *made_of}
+    assert {path.name for path in folder.iterdir()} == written
     new_body(seed=9).load_weights(folder / BEST)
 
 
@@ -239,18 +244,28 @@ def eagerly():
 def test_from_the_command_line(eagerly, tmp_path, capsys):
     """Run eagerly: two stages of two steps each would be traced for longer than a minute."""
     path = write_smears(tmp_path / "smears", 8, SHAPE, seed=4)
-    arguments = ["--train", str(path), "--test", str(path), "--folder", str(tmp_path / "out"), "--batch-size", "4"]
+    arguments = [
+        "train",
+        "--train",
+        str(path),
+        "--test",
+        str(path),
+        "--folder",
+        str(tmp_path / "out"),
+        "--batch-size",
+        "4",
+    ]
     arguments += ["--input-shape", *map(str, SHAPE), "--epochs", "1", "--frozen-epochs", "1"]
     main(arguments)
     printed = capsys.readouterr().out
     assert "7 photographs to learn from, 1 for validation, 8 for the test" in printed
     assert "AP50 on the test photographs: Platelets" in printed
     settings = json.loads((tmp_path / "out" / "settings.json").read_text(encoding="utf-8"))
-    assert settings["classes"] == list(CLASS_NAMES) and settings["body"] == "micro" and len(settings["anchors"]) == 9
+    assert settings["classes"] == list(CLASS_NAMES) and len(settings["anchors"]) == 9
     scores = json.loads((tmp_path / "out" / "test.json").read_text(encoding="utf-8"))
     assert set(scores) == {"AP50", "AP"} and set(scores["AP50"]) == {*CLASS_NAMES, "mean"}
-    detector, anchors, class_names = load_detector(tmp_path / "out")
-    again = evaluate(detector, read_annotations(path)[0], anchors, class_names)
+    detector, heads, class_names = load_detector(tmp_path / "out")
+    again = evaluate(detector, read_annotations(path)[0], heads, class_names)
     assert again["AP50"] == pytest.approx(scores["AP50"], abs=1e-3)
     before = (tmp_path / "out" / "settings.json").read_bytes()
     for changed, sentence in (([], "holds a training already"), (["--resume", "--body", "tiny"], "has another body")):
@@ -262,10 +277,10 @@ def test_from_the_command_line(eagerly, tmp_path, capsys):
 
 def test_the_command_line_starts_from_darknets_weights(eagerly, smears, tmp_path, monkeypatch, capsys):
     started = []
-    monkeypatch.setattr("yolo_helpers.training.train", lambda body, *_, **__: started.append(body))
+    monkeypatch.setattr("yolo_helpers.commands.train", lambda body, *_, **__: started.append(body))
     monkeypatch.setattr(keras.Model, "load_weights", lambda *_: None)  # no training, so no best weights
     path = str(smears[0].image_path.parent / "annotations.txt")
-    main(["--train", path, "--folder", str(tmp_path), "--weights", str(DATA / "smears.weights")])
+    main(["train", "--train", path, "--folder", str(tmp_path), "--weights", str(DATA / "smears.weights")])
     expected = micro_yolo_body(keras.Input((None, None, 3)), 3, 3)
     assert not equal_weights(started[0], expected)
     load_weights(expected, DATA / "smears.weights")

@@ -1,1 +1,14 @@
-"""Helpers of the course: one module per idea, imported by its own name."""
+"""Helpers of the course, one module an idea, imported by its own name.
+
+A module imports only from its own floor or from floors above it in this list:
+
+    ground    boxes anchors files images annotations smear download
+    data      targets augment dataset
+    network   model darknet loss training_model
+    use       detection evaluation plots run_folder training
+    roof      six_ways checks commands
+
+The ground needs NumPy and Pillow only. The network needs keras and keras.ops only, so TensorFlow, JAX and PyTorch run
+it. The data go one way: photographs and boxes by `annotations`, batches by `dataset` with `targets`, `model` and `loss`
+in one graph by `training_model`, the optimiser by `training`; and out: `detection`, then `plots` or `evaluation`.
+"""

@@ -1,5 +1,7 @@
 """Anchors: the nine (or six) box shapes that the heads start from, and which head owns which."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -51,16 +53,19 @@ def default_anchor_mask(num_anchors: int) -> list[list[int]]:
     This is darknet's map (`mask=` in yolov3.cfg and yolov3-tiny.cfg), and the only copy in this package.
 
     Args:
-        num_anchors: 9 for the full network, 6 for the tiny one.
+        num_anchors: 9 for the full network, 6 for the tiny one, 3 for a network with one head.
 
     Returns:
-        [[6, 7, 8], [3, 4, 5], [0, 1, 2]] or [[3, 4, 5], [0, 1, 2]].
+        The numbers of each head's anchors.
 
     Raises:
         ValueError: for another number.
+
+    >>> default_anchor_mask(6)
+    [[3, 4, 5], [0, 1, 2]]
     """
-    if num_anchors not in (6, 9):
-        raise ValueError(f"Expected 9 anchors (three heads) or 6 (two heads), found {num_anchors}.")
+    if num_anchors not in (3, 6, 9):
+        raise ValueError(f"Expected 9 anchors (three heads), 6 (two heads) or 3 (one head), found {num_anchors}.")
     indices = np.arange(num_anchors).reshape(-1, ANCHORS_PER_HEAD)
     return indices[::-1].tolist()
 
@@ -70,7 +75,7 @@ def grid_shapes(input_shape: tuple[int, int], num_heads: int) -> list[tuple[int,
 
     Args:
         input_shape: (height, width) of the network's input in pixels, multiples of 32.
-        num_heads: 3, or 2 for the tiny network.
+        num_heads: 1 to 3.
 
     Returns:
         (height, width) in cells for each head.
@@ -82,6 +87,61 @@ def grid_shapes(input_shape: tuple[int, int], num_heads: int) -> list[tuple[int,
     if height % STRIDES[0] or width % STRIDES[0] or height <= 0 or width <= 0:
         raise ValueError(f"input_shape (height, width) needs multiples of {STRIDES[0]}, found ({height}, {width}).")
     return [(height // stride, width // stride) for stride in STRIDES[:num_heads]]
+
+
+@dataclass(frozen=True, eq=False)
+class Heads:
+    """What the heads of a network are made for; data set, training, detection and evaluation share it.
+
+    Attributes:
+        input_shape: (height, width) of the network's input in pixels, multiples of 32.
+        anchors: (A, 2) float32, width and height in pixels of the input.
+        num_classes: C.
+        anchor_mask: the anchors of each head, coarsest head first; darknet's when None is given.
+
+    Raises:
+        ValueError: if a side is not a multiple of 32, or the mask names an anchor that is not there.
+
+    >>> heads = Heads((416, 608), default_anchors(2), num_classes=80)
+    >>> heads.grids, heads.strides, heads.channels
+    ([(13, 19), (26, 38)], (32, 16), 255)
+    """
+
+    input_shape: tuple[int, int]
+    anchors: np.ndarray
+    num_classes: int
+    anchor_mask: Sequence[Sequence[int]] | None = None
+
+    def __post_init__(self):
+        anchors = np.asarray(self.anchors, np.float32).reshape(-1, 2)
+        mask = default_anchor_mask(len(anchors)) if self.anchor_mask is None else self.anchor_mask
+        mask = [[int(anchor) for anchor in of_head] for of_head in mask]
+        numbers = {anchor for of_head in mask for anchor in of_head}
+        if len({len(of_head) for of_head in mask}) != 1 or not numbers <= set(range(len(anchors))):
+            raise ValueError(
+                f"anchor_mask: expected as many of the anchors 0 to {len(anchors) - 1} for each head, found {mask}."
+            )
+        if not 1 <= len(mask) <= len(STRIDES):
+            raise ValueError(f"anchor_mask: expected one to {len(STRIDES)} heads, coarsest first, found {len(mask)}.")
+        shape = tuple(int(side) for side in self.input_shape)
+        grid_shapes(shape, len(mask))
+        for name, value in (("anchors", anchors), ("anchor_mask", mask), ("input_shape", shape)):
+            object.__setattr__(self, name, value)
+
+    @property
+    def strides(self) -> tuple[int, ...]:
+        """Input pixels that a grid square covers, of each head."""
+        return STRIDES[: len(self.anchor_mask)]
+
+    @property
+    def grids(self) -> list[tuple[int, int]]:
+        """Height and width of each head's grid in squares."""
+        return grid_shapes(self.input_shape, len(self.anchor_mask))
+
+    @property
+    def channels(self) -> int:
+        """Numbers that each head gives for a grid square: anchors of the head times (5 + C)."""
+        return len(self.anchor_mask[0]) * (5 + self.num_classes)
 
 
 def objects_gathered(slots: int) -> int:

@@ -9,7 +9,6 @@ package make their layers in darknet's, and Keras numbers names as layers are ma
 import math
 import re
 import struct
-from dataclasses import dataclass
 from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,8 +17,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from yolo_helpers.anchors import STRIDES
-from yolo_helpers.boxes import letterbox
+from yolo_helpers.anchors import STRIDES, Heads
 from yolo_helpers.files import replacing
 from yolo_helpers.model import BATCH_NORM_EPSILON, BATCH_NORM_MOMENTUM, L2, body_of_heads
 
@@ -34,26 +32,9 @@ OPTIONS = {
     "upsample": {"stride": 2},
     "yolo": {"mask": None, "anchors": None, "classes": None},
 }
-LARGEST = 10_000  # of a number on its own, such as filters=
-MOST_NUMBERS = 10**9  # in all kernels together, or in one output; YOLOv3 has 62 million. More is a slip of the pen.
+MAX_VALUE = 10_000  # of a number on its own, such as filters=
+MAX_NUMBERS = 10**9  # in all kernels together, or in one output; YOLOv3 has 62 million. More is a slip of the pen.
 LISTS = ("mask", "anchors", "layers", "from")
-
-
-@dataclass(frozen=True, eq=False)
-class Cfg:
-    """What the data set, the loss and the decoder need from a cfg.
-
-    Attributes:
-        input_shape: (height, width) of the network's input in pixels.
-        num_classes: C.
-        anchors: (A, 2) float32, width and height in pixels of the input.
-        anchor_mask: the anchors of each head, coarsest first, as `create_model` and `yolo_eval` take it.
-    """
-
-    input_shape: tuple[int, int]
-    num_classes: int
-    anchors: np.ndarray
-    anchor_mask: list[list[int]]
 
 
 class Header(NamedTuple):
@@ -74,8 +55,8 @@ class Header(NamedTuple):
 UNTRAINED = Header()
 
 
-def read_cfg(cfg_path: str | Path) -> Cfg:
-    """Input size, classes and anchors from a cfg.
+def read_cfg(cfg_path: str | Path) -> Heads:
+    """Input size, classes, anchors and their masks from a cfg: what the data set, the loss and the decoder need.
 
     Args:
         cfg_path: darknet's cfg file of a YOLOv3 network.
@@ -90,18 +71,19 @@ def read_cfg(cfg_path: str | Path) -> Cfg:
     heads = [section for section in rest if section.kind == "yolo"]
     if not heads:
         raise ValueError(f"{net.where} is followed by no [yolo]: give the cfg of a YOLOv3 network.")
+    if len(heads) > len(STRIDES):
+        raise ValueError(f"{heads[len(STRIDES)].where} is one too many: at most {len(STRIDES)} heads, coarsest first.")
     anchors, num_classes, first_mask = (heads[0].options[name] for name in ("anchors", "classes", "mask"))
-    if len(anchors) % 2 or not all(1 / LARGEST <= side <= LARGEST for side in anchors):
+    if len(anchors) % 2 or not all(1 / MAX_VALUE <= side <= MAX_VALUE for side in anchors):
         raise ValueError(
-            f"{heads[0].where} takes pairs of positive numbers as anchors, up to {LARGEST}, found {anchors}."
+            f"{heads[0].where} takes pairs of positive numbers as anchors, up to {MAX_VALUE}, found {anchors}."
         )
     for where, _, options in heads:
         if (options["anchors"], options["classes"], len(options["mask"])) != (anchors, num_classes, len(first_mask)):
             raise ValueError(f"{where} has other anchors, classes or length of mask than the first [yolo]: mend one.")
         if not set(options["mask"]) <= set(range(len(anchors) // 2)):
             raise ValueError(f"{where} counts anchors from 0 to {len(anchors) // 2 - 1}, found mask={options['mask']}.")
-    masks = [head.options["mask"] for head in heads]
-    return Cfg(input_shape, num_classes, np.array(anchors, np.float32).reshape(-1, 2), masks)
+    return Heads(input_shape, np.reshape(anchors, (-1, 2)), num_classes, [head.options["mask"] for head in heads])
 
 
 def build_body(cfg_path: str | Path) -> keras.Model:
@@ -119,54 +101,27 @@ def build_body(cfg_path: str | Path) -> keras.Model:
     """
     cfg, sections = read_cfg(cfg_path), _read_sections(cfg_path)
     x = inputs = keras.Input((*cfg.input_shape, sections[0].options["channels"]))
-    made: list[Any] = []  # the output of each layer so far, as from= and layers= count them
+    made: list[Any] = []  # the output of each layer so far, as from= and layers= count them; None for a [yolo]
     heads: list[Any] = []
-    numbers = 0
+    kernels = 0
     for previous, section in pairwise(sections):
-        where, kind, options = section
-        if previous.kind == "yolo" and kind != "route":
-            raise ValueError(f"{where} follows a [yolo], which hands nothing on: put a [route] between them.")
-        match kind:
-            case "convolutional":
-                numbers += options["filters"] * options["size"] ** 2 * x.shape[-1]
-                if numbers > MOST_NUMBERS:
-                    raise ValueError(
-                        f"{where} makes the network larger than {MOST_NUMBERS:,} numbers: mend its options."
-                    )
-                if min(x.shape[1:3]) + 2 * (options["size"] // 2) * bool(options["pad"]) < options["size"]:
-                    raise ValueError(
-                        f"{where} has a larger size than its input {x.shape[1:3]}: add pad=1, or mend size."
-                    )
-                x = _convolution(options, x)
-            case "maxpool":
-                # Darknet adds size - 1 rows and columns, the odd one below and right; "same" is that in these cases.
-                if options["stride"] != 1 and options != {"size": 2, "stride": 2}:
-                    raise ValueError(f"{where} takes stride=1 with any size, or stride=2 with size=2, found {options}.")
-                x = layers.MaxPooling2D(options["size"], options["stride"], padding="same")(x)
-            case "upsample":
-                x = layers.UpSampling2D(options["stride"])(x)
-            case "shortcut":
-                terms = [*_earlier(where, options["from"], made), x]
-                if [term.shape for term in terms] != [x.shape] * 2:
-                    raise ValueError(f"{where} adds two outputs of one shape, found {[t.shape[1:] for t in terms]}.")
-                x = _activation(options, layers.Add()(terms))
-            case "route":
-                parts = _earlier(where, options["layers"], made)
-                if len({part.shape[1:3] for part in parts}) > 1:
-                    raise ValueError(f"{where} joins outputs of one size, found {[p.shape[1:3] for p in parts]}.")
-                x = layers.Concatenate()(parts) if len(parts) > 1 else parts[0]
-            case "yolo":
-                filters = len(options["mask"]) * (5 + cfg.num_classes)
-                wanted = {"filters": filters, "activation": "linear", "batch_normalize": 0}
-                if previous.kind != "convolutional" or not wanted.items() <= previous.options.items():
-                    raise ValueError(f"{where} needs a [convolutional] just before it with {wanted}: mend that one.")
-                if heads and x.shape[1] <= heads[-1].shape[1]:
-                    raise ValueError(f"{where} has no finer grid than the [yolo] before: heads stand coarsest first.")
-                heads.append(x)
-                x = None
-        if x is not None and math.prod(x.shape[1:]) > MOST_NUMBERS:
+        if previous.kind == "yolo" and section.kind != "route":
+            raise ValueError(f"{section.where} follows a [yolo], which hands nothing on: put a [route] between them.")
+        if section.kind == "yolo":
+            _check_head(previous, section, cfg, x, heads)
+            heads.append(x)
+            made.append(None)
+            continue
+        if section.kind == "convolutional":
+            kernels += section.options["filters"] * section.options["size"] ** 2 * x.shape[-1]
+        if kernels > MAX_NUMBERS:
             raise ValueError(
-                f"{where} gives an output of {x.shape[1:]}, over {MOST_NUMBERS:,} numbers: mend its options."
+                f"{section.where} makes the network larger than {MAX_NUMBERS:,} numbers: mend its options."
+            )
+        x = BUILDERS[section.kind](section, x, made)
+        if math.prod(x.shape[1:]) > MAX_NUMBERS:
+            raise ValueError(
+                f"{section.where} gives an output of {x.shape[1:]}, over {MAX_NUMBERS:,} numbers: mend its options."
             )
         made.append(x)
     return body_of_heads(inputs, heads, len(cfg.anchor_mask[0]), cfg.num_classes)
@@ -229,33 +184,6 @@ def save_weights(model: keras.Model, path: str | Path, header: Header = UNTRAINE
         file.write(struct.pack(header.layout, *header))
         for array in values:
             file.write((array.transpose(3, 2, 0, 1) if array.ndim == 4 else array).astype("<f4").tobytes())
-
-
-def letterbox_image(pixels: np.ndarray, input_shape: tuple[int, int]) -> np.ndarray:
-    """A photograph on the network's input as darknet draws it, for networks that darknet trained.
-
-    Darknet mixes two neighbouring pixels in each direction however much smaller the photograph gets, while
-    `detect` averages all of them: a network knows the kind it was trained on, and loses scores on the other.
-
-    Args:
-        pixels: (H, W, 3) uint8, the photograph.
-        input_shape: (height, width) of the network's input in pixels.
-
-    Returns:
-        (height, width, 3) float32, 0 to 1; `yolo_eval` brings boxes back onto the photograph (`letterbox_image` and
-        `resize_image` in darknet's image.c).
-    """
-    placement = letterbox(pixels.shape[:2], input_shape)
-    for axis, side in enumerate(placement.size):
-        last = pixels.shape[axis] - 1
-        place = np.arange(side) * (last / max(side - 1, 1))
-        low = place.astype(int)
-        share = (place - low).reshape((-1, 1, 1) if axis == 0 else (-1, 1))
-        pixels = pixels.take(low, axis) * (1 - share) + pixels.take(np.minimum(low + 1, last), axis) * share
-    image = np.full((*input_shape, 3), 0.5, np.float32)
-    x, y = (int(offset) for offset in placement.offset)
-    image[y : y + placement.size[0], x : x + placement.size[1]] = pixels / 255
-    return image
 
 
 def _in_darknets_order(model: keras.Model) -> list[list[keras.Variable]]:
@@ -335,36 +263,88 @@ def _value(where: str, option: str, text: str) -> Any:
     except ValueError:
         raise ValueError(f"{where} takes numbers with commas between them, found {option}={text:.60}.") from None
     least = 0 if option in ("pad", "batch_normalize") else 1
-    if option not in LISTS and (len(numbers) > 1 or not least <= numbers[0] <= LARGEST):
-        raise ValueError(f"{where} takes one number from {least} to {LARGEST}, found {option}={text:.60}.")
+    if option not in LISTS and (len(numbers) > 1 or not least <= numbers[0] <= MAX_VALUE):
+        raise ValueError(f"{where} takes one number from {least} to {MAX_VALUE}, found {option}={text:.60}.")
     return numbers if option in LISTS else numbers[0]
 
 
-def _earlier(where: str, indices: list[int], made: list) -> list:
-    """The outputs with these indices: from 0 on they count from the first layer, below 0 back from the last."""
-    places = [index if index >= 0 else len(made) + index for index in indices]
-    if any(not 0 <= place < len(made) or made[place] is None for place in places):
-        raise ValueError(f"{where} points at {indices}: a [yolo], or none of the {len(made)} layers before it.")
-    return [made[place] for place in places]
+# What each kind of layer makes of the output before it; `made` holds those of all layers so far.
 
 
-def _convolution(options: dict[str, Any], x):
-    size, stride = options["size"], options["stride"]
-    same = options["pad"] and stride == 1 and size % 2
-    if options["pad"] and not same:
+def _convolution(section: _Section, x, made: list):
+    size, stride, pad = (section.options[name] for name in ("size", "stride", "pad"))
+    if min(x.shape[1:3]) + 2 * (size // 2) * bool(pad) < size:
+        raise ValueError(f"{section.where} has a larger size than its input {x.shape[1:3]}: add pad=1, or mend size.")
+    same = pad and stride == 1 and size % 2
+    if pad and not same:
         x = layers.ZeroPadding2D(size // 2)(x)  # on all sides; with a stride, "same" would begin elsewhere
     x = layers.Conv2D(
-        options["filters"],
+        section.options["filters"],
         size,
         strides=stride,
         padding="same" if same else "valid",
-        use_bias=not options["batch_normalize"],
+        use_bias=not section.options["batch_normalize"],
         kernel_regularizer=keras.regularizers.L2(L2),
     )(x)
-    if options["batch_normalize"]:
+    if section.options["batch_normalize"]:
         x = layers.BatchNormalization(momentum=BATCH_NORM_MOMENTUM, epsilon=BATCH_NORM_EPSILON)(x)
-    return _activation(options, x)
+    return _activation(section, x)
 
 
-def _activation(options: dict[str, Any], x):
-    return layers.LeakyReLU(negative_slope=0.1)(x) if options["activation"] == "leaky" else x
+def _maxpool(section: _Section, x, made: list):
+    size, stride = section.options["size"], section.options["stride"]
+    # Darknet adds size - 1 rows and columns, the odd one below and right; "same" is that in these cases.
+    if stride != 1 and (size, stride) != (2, 2):
+        raise ValueError(
+            f"{section.where} takes stride=1 with any size, or stride=2 with size=2, found {section.options}."
+        )
+    return layers.MaxPooling2D(size, stride, padding="same")(x)
+
+
+def _upsample(section: _Section, x, made: list):
+    return layers.UpSampling2D(section.options["stride"])(x)
+
+
+def _shortcut(section: _Section, x, made: list):
+    terms = [*_earlier(section, "from", made), x]
+    if [term.shape for term in terms] != [x.shape] * 2:
+        raise ValueError(f"{section.where} adds two outputs of one shape, found {[t.shape[1:] for t in terms]}.")
+    return _activation(section, layers.Add()(terms))
+
+
+def _route(section: _Section, x, made: list):
+    parts = _earlier(section, "layers", made)
+    if len({part.shape[1:3] for part in parts}) > 1:
+        raise ValueError(f"{section.where} joins outputs of one size, found {[p.shape[1:3] for p in parts]}.")
+    return layers.Concatenate()(parts) if len(parts) > 1 else parts[0]
+
+
+BUILDERS = {
+    "convolutional": _convolution,
+    "maxpool": _maxpool,
+    "upsample": _upsample,
+    "shortcut": _shortcut,
+    "route": _route,
+}
+
+
+def _check_head(previous: _Section, section: _Section, cfg: Heads, x, heads: list) -> None:
+    """Refuses a [yolo] that does not stand behind its output convolution, or on a coarser grid than the one before."""
+    wanted = {"filters": cfg.channels, "activation": "linear", "batch_normalize": 0}
+    if previous.kind != "convolutional" or not wanted.items() <= previous.options.items():
+        raise ValueError(f"{section.where} needs a [convolutional] just before it with {wanted}: mend that one.")
+    if heads and x.shape[1] <= heads[-1].shape[1]:
+        raise ValueError(f"{section.where} has no finer grid than the [yolo] before: heads stand coarsest first.")
+
+
+def _earlier(section: _Section, option: str, made: list) -> list:
+    """The outputs that an option names: from 0 on they count from the first layer, below 0 back from the last."""
+    indices = section.options[option]
+    places = [index if index >= 0 else len(made) + index for index in indices]
+    if any(not 0 <= place < len(made) or made[place] is None for place in places):
+        raise ValueError(f"{section.where} points at {indices}: a [yolo], or none of the {len(made)} layers before it.")
+    return [made[place] for place in places]
+
+
+def _activation(section: _Section, x):
+    return layers.LeakyReLU(negative_slope=0.1)(x) if section.options["activation"] == "leaky" else x

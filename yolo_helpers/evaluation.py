@@ -11,6 +11,7 @@ import numpy as np
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from yolo_helpers.anchors import Heads
 from yolo_helpers.annotations import Annotation
 from yolo_helpers.detection import Detections, detect
 
@@ -189,6 +190,8 @@ def _judge(annotations, detections, class_names) -> COCOeval:
 
     with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints its progress
         judge = COCOeval(coco(truth), coco(found), "bbox")
+        # pycocotools would take the best 100 of a class on a photograph alone, and so find 100 of 300 objects at most.
+        judge.params.maxDets = [max([1, *(len(detection.boxes) for detection in detections)])]
         judge.evaluate()
         judge.accumulate()
     return judge
@@ -211,7 +214,7 @@ def _known(values: np.ndarray) -> np.ndarray:
 
 
 def _figures(judge: COCOeval, class_names: Sequence[str], size: int) -> dict[str, dict[str, float]]:
-    precision = _known(judge.eval["precision"][..., size, -1])  # (IoU, recall, class), up to 100 boxes an image
+    precision = _known(judge.eval["precision"][..., size, -1])  # (IoU, recall, class)
     return {
         "AP50": _named(precision[0].mean(0), class_names),
         "AP": _named(precision.mean((0, 1)), class_names),
@@ -225,21 +228,20 @@ def _named(values, class_names):
 
 
 def evaluate(
-    detector: keras.Model,
-    annotations: Sequence[Annotation],
-    anchors: np.ndarray,
-    class_names: Sequence[str],
+    detector: keras.Model, annotations: Sequence[Annotation], heads: Heads, class_names: Sequence[str]
 ) -> dict[str, dict[str, float]]:
     """Runs the detector over annotated photographs and returns `average_precision` of what it finds.
 
     Args:
         detector: the model of `inference_model`.
         annotations: photographs with their true boxes.
-        anchors: (A, 2), width and height in pixels of the input.
+        heads: of the detector.
         class_names: names of the classes, in order.
     """
     paths = [annotation.image_path for annotation in annotations]
-    found = detect(detector, paths, anchors, len(class_names), score_threshold=SCORE_THRESHOLD)
+    # COCO looks at 100 boxes of a class, which is too few for a photograph that has more.
+    most = max([100, *(2 * np.bincount(annotation.classes).max(initial=0) for annotation in annotations)])
+    found = detect(detector, paths, heads, score_threshold=SCORE_THRESHOLD, max_boxes=most)
     return average_precision(annotations, found, class_names)
 
 
@@ -250,16 +252,22 @@ class AveragePrecision(keras.callbacks.Callback):
 
     Args:
         detector: the model of `inference_model` around the body in training; it shares its weights.
-        annotations, anchors, class_names: as in `evaluate`.
+        annotations, heads, class_names: as in `evaluate`.
         every: epochs from one evaluation to the next.
     """
 
-    def __init__(self, detector, annotations, anchors, class_names, every=1):
+    def __init__(
+        self,
+        detector: keras.Model,
+        annotations: Sequence[Annotation],
+        heads: Heads,
+        class_names: Sequence[str],
+        every: int = 1,
+    ):
         super().__init__()
-        self.detector, self.annotations, self.anchors = detector, annotations, anchors
+        self.detector, self.annotations, self.heads = detector, annotations, heads
         self.class_names, self.every = class_names, every
 
     def on_epoch_end(self, epoch, logs=None):
         if (epoch + 1) % self.every == 0 or epoch + 1 == self.params["epochs"]:
-            scores = evaluate(self.detector, self.annotations, self.anchors, self.class_names)
-            logs["val_AP50"] = scores["AP50"]["mean"]
+            logs["val_AP50"] = evaluate(self.detector, self.annotations, self.heads, self.class_names)["AP50"]["mean"]

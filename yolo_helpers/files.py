@@ -1,10 +1,22 @@
-"""Files: written whole or not at all, with one sentence if that fails."""
+"""Files: listed, and written whole or not at all, with one sentence if that fails."""
 
 import contextlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+
+
+def list_files(folder: Path, suffixes: Iterable[str], pattern: str = "*") -> list[Path]:
+    """The files of a folder in alphabetical order, without hidden ones (such as macOS' `._photo.jpg`).
+
+    Args:
+        folder: where to look.
+        suffixes: endings to keep, in small letters with their dot; capitals in a file's name do not count.
+        pattern: as `Path.glob` takes it; "**/*" for folders inside the folder too.
+    """
+    found = (p for p in folder.glob(pattern) if p.suffix.lower() in suffixes and not p.name.startswith("."))
+    return sorted(p for p in found if p.is_file())
 
 
 @contextlib.contextmanager

@@ -5,7 +5,6 @@ Colours are those of Okabe and Ito, which colour-blind readers can tell apart; e
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -13,12 +12,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch, Rectangle
 
-from yolo_helpers.annotations import open_image
+from yolo_helpers.detection import Detections
+from yolo_helpers.evaluation import Curve, Mistake
 from yolo_helpers.files import replacing
-
-if TYPE_CHECKING:  # for the hints alone: at run time detection, which evaluation imports, imports this module
-    from yolo_helpers.detection import Detections
-    from yolo_helpers.evaluation import Curve, Mistake
+from yolo_helpers.images import open_image
 
 COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442", "#000000")
 
@@ -86,7 +83,7 @@ def save_boxes(
 def save_found(
     path: Path,
     photographs: Sequence[Path],
-    detections: Sequence["Detections"],
+    detections: Sequence[Detections],
     class_names: Sequence[str],
     title: str = "",
 ) -> None:
@@ -117,7 +114,7 @@ def _save(figure: Figure, path: Path) -> None:
         figure.savefig(beside, format="png")
 
 
-def show_mistakes(mistakes: Sequence["Mistake"], class_names: Sequence[str], columns: int = 4) -> list[Axes]:
+def show_mistakes(mistakes: Sequence[Mistake], class_names: Sequence[str], columns: int = 4) -> list[Axes]:
     """A gallery of mistakes, in their order: each in the middle of its part of the photograph.
 
     Args:
@@ -147,7 +144,7 @@ def show_mistakes(mistakes: Sequence["Mistake"], class_names: Sequence[str], col
     return axes[: len(mistakes)]
 
 
-def show_precision_recall(curves: Mapping[str, "Curve"], ax: Axes | None = None) -> Axes:
+def show_precision_recall(curves: Mapping[str, Curve], ax: Axes | None = None) -> Axes:
     """Precision over recall, one line and marker for each class, up to the highest recall that its detections reach.
 
     Args:
@@ -222,13 +219,13 @@ def show_overlap(
     """A photograph under the grid of one head: how well the boxes predicted at each cell fit a true box.
 
     The better the best of a cell's three slots fits, the darker the cell. A thick frame marks the cells where an empty
-    slot is spared by the ignore mask, a dot those that hold an object.
+    slot is ignored, a dot those that hold an object.
 
     Args:
         image: (h, w, 3) uint8, the network's input.
         iou: (rows, columns, 3), for each slot the IoU with the true box that it overlaps most.
         positive: (rows, columns, 3), whether the slot holds an object.
-        ignore_thresh: IoU from which an empty slot is spared.
+        ignore_thresh: IoU from which an empty slot is ignored.
         ax: where to draw; a new figure when None.
         title: above the picture.
 

@@ -6,7 +6,6 @@ import warnings
 import numpy as np
 
 from yolo_helpers.anchors import (
-    ANCHORS_PER_HEAD,
     STRIDES,
     anchor_iou,
     default_anchor_mask,
@@ -16,6 +15,18 @@ from yolo_helpers.anchors import (
 
 SIDES = (1e-6, 1e6)  # pixels; beyond, the loss would not be a number
 KINDS = ("y_true", "boxes")  # the grids of `preprocess_true_boxes`, or the boxes as they are
+
+
+class TrueBoxError(ValueError):
+    """Boxes that no slot can hold.
+
+    Attributes:
+        image: number of the image in the batch.
+    """
+
+    def __init__(self, image: int, problem: str):
+        super().__init__(f"image {image}{problem}")
+        self.image = image
 
 
 def check_kind(targets: str) -> None:
@@ -55,8 +66,8 @@ def preprocess_true_boxes(
         One float32 array (B, h, w, 3, 5 + C) for each head, coarsest first.
 
     Raises:
-        ValueError: for a box without area, a centre outside the input, a class out of range, or an image with more
-            objects than the loss takes (see `objects_gathered`).
+        TrueBoxError: a ValueError, for a box without area, a centre outside the input, a class out of range, or an
+            image with more objects than the loss takes (see `objects_gathered`).
     """
     true_boxes = np.asarray(true_boxes, np.float32)
     check_true_boxes(true_boxes, input_shape, num_classes)
@@ -68,7 +79,10 @@ def preprocess_true_boxes(
             owner[anchor].append((head, k))
 
     grids = grid_shapes(input_shape, len(anchor_mask))
-    y_true = [np.zeros((len(true_boxes), *grid, ANCHORS_PER_HEAD, 5 + num_classes), np.float32) for grid in grids]
+    y_true = [
+        np.zeros((len(true_boxes), *grid, len(mask), 5 + num_classes), np.float32)
+        for grid, mask in zip(grids, anchor_mask, strict=True)
+    ]
     size = np.array(input_shape[::-1], np.float32)
     places = np.argwhere(true_boxes.any(-1))
     boxes = true_boxes[true_boxes.any(-1)]
@@ -97,7 +111,7 @@ def check_true_boxes(true_boxes: np.ndarray, input_shape: tuple[int, int], num_c
         true_boxes, input_shape, num_classes: as in `preprocess_true_boxes`.
 
     Raises:
-        ValueError: for a box without area, a centre outside the input, or a class out of range.
+        TrueBoxError: for a box without area, a centre outside the input, or a class out of range.
     """
     corners, label = true_boxes[..., :4].astype(np.float64), true_boxes[..., 4]
     size = np.array(input_shape[::-1], np.float32)
@@ -107,21 +121,22 @@ def check_true_boxes(true_boxes: np.ndarray, input_shape: tuple[int, int], num_c
         outside = (centre < 0).any(-1) | (centre > size).any(-1)
         classless = (label != np.floor(label)) | (label < 0) | (label >= num_classes)
     for b, t in np.argwhere(true_boxes.any(-1) & (shapeless | outside | classless))[:1]:
-        where = f"image {b}, box {t}"
         if shapeless[b, t]:
-            raise ValueError(
-                f"{where}: expected x_min < x_max and y_min < y_max, {SIDES[0]:g} to {SIDES[1]:g} pixels apart, and a "
-                f"number as class, found {true_boxes[b, t].tolist()}."
+            problem = (
+                f"expected x_min < x_max and y_min < y_max, {SIDES[0]:g} to {SIDES[1]:g} pixels apart, and a number as "
+                f"class, found {true_boxes[b, t].tolist()}."
             )
-        if outside[b, t]:
-            centre, size = centre[b, t].tolist(), size.tolist()
-            raise ValueError(f"{where}: the centre {centre} lies outside the input of (w, h) {size}.")
-        raise ValueError(f"{where}: expected a class from 0 to {num_classes - 1}, found {label[b, t]:g}.")
+        elif outside[b, t]:
+            problem = f"the centre {centre[b, t].tolist()} lies outside the input of (w, h) {size.tolist()}."
+        else:
+            problem = f"expected a class from 0 to {num_classes - 1}, found {label[b, t]:g}."
+        raise TrueBoxError(int(b), f", box {t}: {problem}")
 
 
 def _check_count(counts, most, stride):
     for b in np.flatnonzero(counts > most):
-        raise ValueError(
-            f"image {b} has {counts[b]} objects in the head of stride {stride}, which takes at most {most} at this "
-            "input size: choose a larger input, or cut the photograph into parts."
+        raise TrueBoxError(
+            int(b),
+            f" has {counts[b]} objects in the head of stride {stride}, which takes at most {most} at this input size: "
+            "choose a larger input, or cut the photograph into parts.",
         )

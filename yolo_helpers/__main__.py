@@ -1,0 +1,12 @@
+"""`python -m yolo_helpers`: the commands, with one sentence for what the reader can mend."""
+
+import sys
+
+from yolo_helpers.commands import main
+
+try:
+    sys.exit(main())
+except (ValueError, OSError) as error:
+    sys.exit(f"error: {error}")
+except KeyboardInterrupt:
+    sys.exit("stopped: what was written so far is whole; a training goes on after its last whole epoch with --resume")

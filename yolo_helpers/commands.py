@@ -1,0 +1,283 @@
+"""The commands: `python -m yolo_helpers train` and `python -m yolo_helpers detect`."""
+
+import argparse
+import math
+import sys
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from yolo_helpers.anchors import (
+    ANCHORS_PER_HEAD,
+    Heads,
+    default_anchors,
+    get_anchors,
+    grid_shapes,
+    kmeans_anchors,
+)
+from yolo_helpers.annotations import FORMATS, Annotation, box_sizes, get_classes, read_annotations, split_annotations
+from yolo_helpers.annotations.use import write_lines
+from yolo_helpers.darknet import build_body, load_weights, read_cfg
+from yolo_helpers.dataset import YoloDataset
+from yolo_helpers.detection import detect
+from yolo_helpers.evaluation import evaluate
+from yolo_helpers.files import list_files, write_json
+from yolo_helpers.images import IMAGE_SUFFIXES, ImageError, open_image
+from yolo_helpers.model import BODIES, inference_model, read_weights
+from yolo_helpers.plots import save_boxes
+from yolo_helpers.run_folder import BEST, TEST, load_detector
+from yolo_helpers.training import Stage, train
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one of the commands; see `python -m yolo_helpers --help`.
+
+    Args:
+        arguments: what stands after `python -m yolo_helpers`; those of the process when None.
+
+    Returns:
+        The exit status: 1 if a photograph could not be read, else 0.
+
+    Raises:
+        ValueError, OSError: with one sentence, for whatever the reader can mend.
+    """
+    parser = argparse.ArgumentParser(prog="python -m yolo_helpers")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_train(commands)
+    _add_detect(commands)
+    options = parser.parse_args(arguments)
+    return options.run(options)
+
+
+def _whole(least: int) -> Callable[[str], int]:
+    def number(text: str) -> int:
+        if int(text) < least:
+            raise argparse.ArgumentTypeError(f"expected a whole number from {least} on, found {text}")
+        return int(text)
+
+    return number
+
+
+def _positive(text: str) -> float:
+    if not 0 < float(text) < math.inf:
+        raise argparse.ArgumentTypeError(f"expected a number above 0, found {text}")
+    return float(text)
+
+
+def _add_train(commands) -> None:
+    parser = commands.add_parser(
+        "train",
+        help="train a detector on annotated photographs",
+        description="Trains a YOLOv3-style detector on annotated photographs, in any of four formats: "
+        "keras-yolo3 text file, folder of Pascal VOC XML, COCO JSON file, folder of YOLO txt.",
+    )
+    parser.set_defaults(run=_train, parser=parser)
+    source = {"nargs": "+", "metavar": ("PATH", "SPLIT"), "type": Path}
+    parser.add_argument("--train", required=True, **source, help="annotations; for Pascal VOC also a split file")
+    parser.add_argument("--validation", **source, help="likewise; without it, a tenth of --train, chosen by --seed")
+    parser.add_argument("--test", **source, help="likewise: judged once, at the end, with the best weights")
+    parser.add_argument("--format", choices=FORMATS, help="of the annotations; recognised when not given")
+    parser.add_argument("--classes", type=Path, help="text file with a class name a line")
+    parser.add_argument("--zero-area", choices=("error", "skip"), default="error", help="what to do with empty boxes")
+    parser.add_argument("--body", choices=BODIES, default="micro", help="the network (default: %(default)s)")
+    parser.add_argument("--input-shape", type=_whole(1), nargs=2, default=(416, 416), metavar=("HEIGHT", "WIDTH"))
+    parser.add_argument(
+        "--anchors", type=Path, help="anchors file; without it, YOLOv3's, fitted to the boxes by k-means"
+    )
+    parser.add_argument(
+        "--weights",
+        type=Path,
+        help="weights to start from, of the same body and as many classes: .weights.h5, or darknet's .weights, which "
+        "may also hold the first layers alone",
+    )
+    parser.add_argument(
+        "--frozen-epochs", type=_whole(0), default=0, help="first stage: output convolutions only, at 1e-3"
+    )
+    parser.add_argument("--epochs", type=_whole(0), default=60, help="second stage: everything (default: %(default)s)")
+    parser.add_argument(
+        "--learning-rate",
+        type=_positive,
+        default=5e-3,
+        help="of that stage (default: %(default)s, for the micro network from scratch; 1e-4 for pretrained ones)",
+    )
+    parser.add_argument("--batch-size", type=_whole(1), default=8, help="(default: %(default)s)")
+    parser.add_argument(
+        "--workers", type=_whole(1), default=1, help="threads that read photographs (default: %(default)s)"
+    )
+    parser.add_argument("--seed", type=_whole(0), default=0, help="(default: %(default)s)")
+    parser.add_argument("--folder", type=Path, required=True, help="where weights, checkpoint and settings are written")
+    parser.add_argument("--resume", action="store_true", help="go on with the training in --folder")
+
+
+def _train(options: argparse.Namespace) -> int:
+    if max(len(paths or ()) for paths in (options.train, options.validation, options.test)) > 2:
+        options.parser.error("--train, --validation and --test take one path, and for Pascal VOC a split file after it")
+    if options.epochs + options.frozen_epochs == 0:
+        options.parser.error("--epochs and --frozen-epochs are both 0, so that nothing would be trained")
+    keras.utils.set_random_seed(options.seed)
+    photographs, validation, test, class_names = _read_parts(options)
+    heads = _choose_heads(options, photographs, len(class_names))
+    body = _make_body(options, heads)
+    print(f"{len(photographs)} photographs to learn from, {len(validation)} for validation, {len(test)} for the test")
+    print(f"classes: {', '.join(class_names)}; anchors: {heads.anchors.round().astype(int).tolist()}")
+
+    def batches(annotations, augment):
+        return YoloDataset(
+            annotations,
+            heads,
+            options.batch_size,
+            augment=augment,
+            seed=options.seed,
+            targets="boxes",  # the same loss, and less to compute and to copy for every batch
+            workers=options.workers,
+        )
+
+    stages = [Stage(options.frozen_epochs, 1e-3, frozen=True), Stage(options.epochs, options.learning_rate)]
+    has_tensorflow = keras.backend.backend() == "tensorflow"  # which TensorBoard's callback needs
+    train(
+        body,
+        batches(photographs, augment=True),
+        [stage for stage in stages if stage.epochs > 0],
+        options.folder,
+        batches(validation, augment=False),
+        class_names,
+        callbacks=[keras.callbacks.TensorBoard(options.folder / "tensorboard", write_graph=False)] * has_tensorflow,
+        resume=options.resume,
+        verbose=1 if sys.stdout.isatty() else 2,
+    )
+    read_weights(body, options.folder / BEST)
+    print(f"the best weights: {options.folder / BEST}")
+    if test:
+        write_lines(options.folder / "test.txt", test)
+        scores = evaluate(inference_model(body, heads.input_shape), test, heads, class_names)
+        write_json(options.folder / TEST, scores)
+        found = ", ".join(f"{name} {value:.3f}" for name, value in scores["AP50"].items())
+        print(f"AP50 on the test photographs: {found}")
+    return 0
+
+
+def _read_parts(options) -> tuple[list[Annotation], list[Annotation], list[Annotation], list[str]]:
+    """The photographs to learn from, those for validation and for the test; and the class names."""
+    class_names = get_classes(options.classes) if options.classes else None
+
+    def read(path, split=None):
+        return read_annotations(
+            path, format=options.format, class_names=class_names, split=split, zero_area=options.zero_area
+        )
+
+    photographs, class_names = read(*options.train)
+    if options.validation:
+        validation, _ = read(*options.validation)
+    else:
+        photographs, validation = split_annotations(photographs, 0.1, options.seed)
+    return photographs, validation, read(*options.test)[0] if options.test else [], class_names
+
+
+def _choose_heads(options, photographs: list[Annotation], num_classes: int) -> Heads:
+    input_shape = tuple(options.input_shape)
+    count = len(BODIES[options.body](keras.Input((32, 32, 3)), ANCHORS_PER_HEAD, 1).outputs)
+    grid_shapes(input_shape, count)
+    if options.anchors is None:
+        anchors = kmeans_anchors(box_sizes(photographs, input_shape), default_anchors(count))
+    else:
+        anchors = get_anchors(options.anchors)
+        if len(anchors) != ANCHORS_PER_HEAD * count:
+            raise ValueError(
+                f"{options.anchors}: found {len(anchors)} anchors, expected {ANCHORS_PER_HEAD * count}, since the "
+                f"network {options.body!r} has {count} heads."
+            )
+    return Heads(input_shape, anchors, num_classes)
+
+
+def _make_body(options, heads: Heads) -> keras.Model:
+    body = BODIES[options.body](keras.Input((*heads.input_shape, 3)), ANCHORS_PER_HEAD, heads.num_classes)
+    if options.weights and options.weights.suffix in (".h5", ".keras"):
+        read_weights(body, options.weights)
+    elif options.weights:  # darknet's, whatever their suffix, as in darknet53.conv.74
+        load_weights(body, options.weights)
+    return body
+
+
+def _add_detect(commands) -> None:
+    parser = commands.add_parser(
+        "detect",
+        help="find objects on photographs with a trained network",
+        description="Finds objects on photographs with a trained network. For each photograph it writes a picture with "
+        "the boxes (.png) and a list of them (.json): class, score, and x_min, y_min, x_max, y_max in pixels.",
+    )
+    parser.set_defaults(run=_detect, parser=parser)
+    network = parser.add_mutually_exclusive_group(required=True)
+    network.add_argument("--folder", type=Path, metavar="RUN", help="the --folder of a training")
+    network.add_argument("--cfg", type=Path, help="a network of darknet's, together with --weights and --classes")
+    parser.add_argument("--weights", type=Path, help="darknet's weights file")
+    parser.add_argument("--classes", type=Path, help="darknet's .names file, a class name a line")
+    parser.add_argument("photographs", nargs="+", type=Path, metavar="PHOTO_OR_FOLDER", help="a folder stands for all")
+    parser.add_argument("--out", type=Path, default=Path("detections"), help="where to write (default: %(default)s)")
+    parser.add_argument("--threshold", type=float, default=0.3, help="least score, 0 to 1 (default: %(default)s)")
+
+
+def _detect(options: argparse.Namespace) -> int:
+    if len({option is None for option in (options.cfg, options.weights, options.classes)}) > 1:
+        options.parser.error("--cfg, --weights and --classes go together")
+    if not 0 <= options.threshold <= 1:
+        options.parser.error(f"--threshold lies between 0 and 1, found {options.threshold}")
+    photos = _photographs(options.photographs, options.out)
+    darknet = options.folder is None
+    if darknet:
+        detector, heads, class_names = _load_darknet(options.cfg, options.weights, options.classes)
+    else:
+        detector, heads, class_names = load_detector(options.folder)
+
+    options.out.mkdir(parents=True, exist_ok=True)
+    unread = 0
+    for number, path in enumerate(photos, start=1):
+        if len(photos) > 3:
+            end = "\n" if number == len(photos) else ""
+            print(f"\r{number} of {len(photos)} photographs", end=end, file=sys.stderr, flush=True)
+        try:
+            photo = open_image(path)
+        except ImageError as error:
+            unread += 1
+            print(f"\rerror: {error}", file=sys.stderr)
+            continue
+        (found,) = detect(detector, [photo], heads, options.threshold, darknet=darknet)
+        save_boxes(options.out / f"{path.name}.png", photo, found.boxes, found.classes, class_names, found.scores)
+        objects = [
+            {"class": class_names[c], "score": round(float(score), 4), "box": np.round(box.astype(float), 2).tolist()}
+            for box, score, c in zip(*found, strict=True)
+        ]
+        write_json(options.out / f"{path.name}.json", {"photo": str(path), "objects": objects})
+    print(f"{len(photos) - unread} of {len(photos)} photographs: pictures and boxes are in {options.out}")
+    return int(unread > 0)
+
+
+def _photographs(paths: Sequence[Path], out: Path) -> list[Path]:
+    """The photographs meant, each of which must have a name of its own: the results are called after them."""
+    photos = []
+    for path in paths:
+        inside = list_files(path, IMAGE_SUFFIXES) if path.is_dir() else [path]
+        if not inside:
+            raise ValueError(f"{path}: no photographs in this folder, expected {', '.join(IMAGE_SUFFIXES)}.")
+        photos += inside
+    name, count = Counter(photo.name for photo in photos).most_common(1)[0]
+    if count > 1:
+        raise ValueError(f"{count} photographs are called {name}, and so would be their results: take one at a time.")
+    if out.resolve() in {photo.resolve().parent for photo in photos}:
+        raise ValueError(f"{out}: the next run would take the pictures there for photographs: choose another --out.")
+    return photos
+
+
+def _load_darknet(cfg_path: Path, weights_path: Path, classes_path: Path) -> tuple[keras.Model, Heads, list[str]]:
+    heads, body, class_names = read_cfg(cfg_path), build_body(cfg_path), get_classes(classes_path)
+    if len(class_names) != heads.num_classes:
+        raise ValueError(
+            f"{classes_path}: found {len(class_names)} names, expected {heads.num_classes} as in {cfg_path}."
+        )
+    loaded, _ = load_weights(body, weights_path)
+    total = sum(isinstance(layer, keras.layers.Conv2D) for layer in body.layers)
+    if loaded < total:
+        raise ValueError(f"{weights_path}: holds {loaded} of {total} convolutions, no trained heads: train them first.")
+    return body, heads, class_names

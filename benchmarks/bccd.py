@@ -29,16 +29,16 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import keras
 import numpy as np
 
-from yolo_helpers.anchors import default_anchors, kmeans_anchors
-from yolo_helpers.annotations import read_annotations
+from yolo_helpers.anchors import Heads, default_anchors, kmeans_anchors
+from yolo_helpers.annotations import box_sizes, read_annotations
 from yolo_helpers.darknet import load_weights
 from yolo_helpers.dataset import YoloDataset
-from yolo_helpers.detection import BEST
 from yolo_helpers.download import fetch_bccd
 from yolo_helpers.evaluation import evaluate
 from yolo_helpers.files import write_json
 from yolo_helpers.model import BODIES, inference_model
-from yolo_helpers.training import Stage, box_sizes, train
+from yolo_helpers.run_folder import BEST
+from yolo_helpers.training import Stage, train
 
 INPUT_SHAPE, RATE, SEED = (192, 256), 5e-3, 0
 ROOT = Path(__file__).resolve().parents[1]
@@ -88,10 +88,10 @@ def run(
     body = BODIES[options.body](keras.Input((*input_shape, 3)), 3, len(class_names))
     if pretrained:
         load_weights(body, ROOT / "data" / "smears.weights")
-    settings = input_shape, anchors, len(class_names), options.batch_size
+    heads = Heads(input_shape, anchors, len(class_names))
     kind = YoloDataset if augment else Unchanged
-    data = kind(parts["train"], *settings, augment=True, seed=SEED, workers=options.workers)
-    validation = YoloDataset(parts["val"], *settings, workers=options.workers)
+    data = kind(parts["train"], heads, options.batch_size, augment=True, seed=SEED, workers=options.workers)
+    validation = YoloDataset(parts["val"], heads, options.batch_size, workers=options.workers)
     with tempfile.TemporaryDirectory() as folder:
         begun = time.monotonic()
         stages = [Stage(options.epochs, options.learning_rate)]
@@ -99,7 +99,7 @@ def run(
         history = train(body, data, stages, folder, validation, class_names, **how)
         seconds = time.monotonic() - begun
         body.load_weights(Path(folder) / BEST)
-    scores = evaluate(inference_model(body, input_shape), parts["test"], anchors, class_names)
+    scores = evaluate(inference_model(body, input_shape), parts["test"], heads, class_names)
     rows = [{k: round(v, 4) for k, v in zip(history, row) if v is not None} for row in zip(*history.values())]
     return {
         "minutes": round(seconds / 60, 1),

@@ -27,9 +27,10 @@ from matplotlib.colors import hsv_to_rgb, rgb_to_hsv
 from PIL import Image
 
 from benchmarks.table import Row, run
-from yolo_helpers.anchors import default_anchors
-from yolo_helpers.annotations import Annotation, open_image
-from yolo_helpers.dataset import GREY, YoloDataset
+from yolo_helpers.anchors import Heads, default_anchors
+from yolo_helpers.annotations import Annotation
+from yolo_helpers.dataset import YoloDataset
+from yolo_helpers.images import GREY, open_image
 from yolo_helpers.smear import draw_smear
 from yolo_helpers.targets import preprocess_true_boxes
 
@@ -90,7 +91,7 @@ def original_batches(annotations: list[Annotation]):
 
 def our_batches(annotations: list[Annotation], targets: str, workers: int):
     """An epoch of `YoloDataset`, on as many threads as Keras would be told to use."""
-    data = YoloDataset(annotations, SHAPE, default_anchors(3), CLASSES, BATCH, augment=True, targets=targets)
+    data = YoloDataset(annotations, Heads(SHAPE, default_anchors(3), CLASSES), BATCH, augment=True, targets=targets)
     if workers == 1:
         return map(data.__getitem__, range(len(data)))
     with ThreadPoolExecutor(workers) as pool:

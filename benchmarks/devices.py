@@ -36,12 +36,12 @@ import keras
 import numpy as np
 from keras import ops
 
-from yolo_helpers.anchors import DATA, default_anchors, grid_shapes
+from yolo_helpers.anchors import DATA, Heads, default_anchors, grid_shapes
 from yolo_helpers.annotations import read_annotations
 from yolo_helpers.dataset import YoloDataset
 from yolo_helpers.loss import YoloLoss, identity_loss, yolo_loss
 from yolo_helpers.smear import write_smears
-from yolo_helpers.training import create_model
+from yolo_helpers.training_model import create_model
 
 SHAPE, BATCH, STEPS, RATE = (64, 64), 8, 3, 1e-3
 ROOT, RECORD = DATA.parent, DATA / "recorded" / "devices.json"
@@ -129,7 +129,7 @@ def photographs(form):
     with tempfile.TemporaryDirectory() as folder:
         smears, _ = read_annotations(write_smears(folder, count, SHAPE, seed=1))
         targets = "boxes" if form == "boxes" else "y_true"
-        x, zeros = YoloDataset(smears, SHAPE, ANCHORS, CLASSES, count, targets=targets)[0]
+        x, zeros = YoloDataset(smears, Heads(SHAPE, ANCHORS, CLASSES), count, targets=targets)[0]
     return list(x), zeros
 
 

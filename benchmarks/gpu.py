@@ -34,7 +34,7 @@ os.environ.setdefault("XLA_PYTHON_CLIENT_MEM_FRACTION", "0.9")
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.table import machine
-from yolo_helpers.anchors import DATA
+from yolo_helpers.anchors import DATA, Heads
 
 RECORD = DATA / "recorded" / "gpu.json"
 CLASSES, RATE = 80, 1e-4
@@ -86,7 +86,7 @@ def measure_jax(size: dict) -> dict:
     from yolo_helpers.dataset import YoloDataset
     from yolo_helpers.loss import identity_loss
     from yolo_helpers.model import BODIES, inference_model
-    from yolo_helpers.training import create_model
+    from yolo_helpers.training_model import create_model
 
     keras.config.set_dtype_policy("mixed_bfloat16")
     keras.utils.set_random_seed(0)
@@ -156,7 +156,7 @@ def measure_jax(size: dict) -> dict:
         def data(count, batch, targets="boxes", **settings):
             """As many photographs as asked for, the same ones again and again."""
             many = list(islice(cycle(photographs), count))
-            return YoloDataset(many, shape, anchors, CLASSES, batch, targets=targets, **settings)
+            return YoloDataset(many, Heads(shape, anchors, CLASSES), batch, targets=targets, **settings)
 
         for batch in size["batch"]:
             name = f"step, batch {batch}"

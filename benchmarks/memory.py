@@ -27,7 +27,8 @@ def measure(body_name: str, size: int, batch: int, frozen: bool) -> None:
     from yolo_helpers.anchors import default_anchors, grid_shapes
     from yolo_helpers.loss import identity_loss
     from yolo_helpers.model import BODIES
-    from yolo_helpers.training import create_model, freeze
+    from yolo_helpers.training import freeze
+    from yolo_helpers.training_model import create_model
 
     body = BODIES[body_name](keras.Input((size, size, 3)), 3, 3)
     heads = len(body.outputs)

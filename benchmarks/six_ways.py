@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import keras
 import tensorflow as tf
 
-from yolo_helpers.anchors import DATA, default_anchors
+from yolo_helpers.anchors import DATA, Heads, default_anchors
 from yolo_helpers.annotations import read_annotations
 from yolo_helpers.dataset import YoloDataset
 from yolo_helpers.model import micro_yolo_body
@@ -74,7 +74,7 @@ def main():
     anchors = default_anchors(3)
     with tempfile.TemporaryDirectory() as folder:
         smears, class_names = read_annotations(write_smears(folder, BATCH, SHAPE, seed=1))
-        (image, *labels), _ = YoloDataset(smears, SHAPE, anchors, len(class_names), BATCH)[0]
+        (image, *labels), _ = YoloDataset(smears, Heads(SHAPE, anchors, len(class_names)), BATCH)[0]
     settings = {"anchors": anchors.tolist(), "num_classes": len(class_names)}
 
     trainers, first, later = {}, {}, {way: [] for way in WAYS}

@@ -23,14 +23,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import keras
 import numpy as np
 
-from yolo_helpers.anchors import default_anchors, kmeans_anchors
-from yolo_helpers.annotations import read_annotations
+from yolo_helpers.anchors import Heads, default_anchors, kmeans_anchors
+from yolo_helpers.annotations import box_sizes, read_annotations
 from yolo_helpers.dataset import YoloDataset
 from yolo_helpers.evaluation import evaluate
 from yolo_helpers.loss import YoloLoss, identity_loss
 from yolo_helpers.model import inference_model, micro_yolo_body
 from yolo_helpers.smear import write_smears
-from yolo_helpers.training import box_sizes, create_model
+from yolo_helpers.training_model import create_model
 
 SHAPE, COUNT, BATCH, RATE = (192, 256), 320, 8, 5e-3
 VARIANTS = {
@@ -83,6 +83,7 @@ def run(learn, unseen, class_names, seconds, seed, bias=None, momentum=None, fit
     anchors = default_anchors(3)
     if fitted:
         anchors = kmeans_anchors(box_sizes(learn, SHAPE), anchors)
+    heads = Heads(SHAPE, anchors, len(class_names))
     keras.utils.set_random_seed(seed)
     body = micro_yolo_body(keras.Input((*SHAPE, 3)), 3, len(class_names))
     if bias is not None:
@@ -96,9 +97,9 @@ def run(learn, unseen, class_names, seconds, seed, bias=None, momentum=None, fit
     model = create_model(body, SHAPE, anchors, len(class_names), loss_layer=layer)
     model.compile(optimizer=keras.optimizers.Adam(RATE), loss={"yolo_loss": identity_loss})
     clock = InTime(seconds)
-    data = InMemory(YoloDataset(learn, SHAPE, anchors, len(class_names), BATCH))
+    data = InMemory(YoloDataset(learn, heads, BATCH))
     model.fit(data, epochs=10_000, callbacks=[clock], shuffle=False, verbose=0)
-    return evaluate(inference_model(body, SHAPE), unseen, anchors, class_names)["AP50"], clock.steps
+    return evaluate(inference_model(body, SHAPE), unseen, heads, class_names)["AP50"], clock.steps
 
 
 if __name__ == "__main__":

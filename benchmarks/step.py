@@ -29,7 +29,7 @@ from yolo_helpers.anchors import default_anchors
 from yolo_helpers.loss import identity_loss
 from yolo_helpers.model import BODIES, inference_model
 from yolo_helpers.targets import preprocess_true_boxes
-from yolo_helpers.training import create_model
+from yolo_helpers.training_model import create_model
 
 SIDE, CLASSES, BOXES = 3072, 20, 20  # of the matrices; of the heads; an image
 

@@ -1,11 +1,19 @@
 """What several test files use, and the order in which the files run."""
 
+import contextlib
 import os
 
 import pytest
 
 # XLA's own optimiser would take most of the time of the tests that compile; what they compare does not depend on it.
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
+
+with contextlib.suppress(ImportError):  # it is not there when JAX is tested
+    import hypothesis
+
+    # Two files at a time on a busy machine: how long an example takes says nothing.
+    hypothesis.settings.register_profile("course", deadline=None)
+    hypothesis.settings.load_profile("course")
 
 # With two files at a time, one core would idle at the end behind a long file: these begin.
 LONGEST = [

@@ -5,9 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
+from reference import ANCHORS, detector_of, heads_that_see
 
+from yolo_helpers.anchors import Heads
 from yolo_helpers.annotations import Annotation
 from yolo_helpers.boxes import box_area, box_iou
 from yolo_helpers.detection import Detections
@@ -16,6 +19,7 @@ from yolo_helpers.evaluation import (
     average_precision,
     average_precision_by_size,
     best_threshold,
+    evaluate,
     precision_recall,
     worst_mistakes,
 )
@@ -68,6 +72,26 @@ def test_two_detections_of_one_box_are_one_right_and_one_wrong():
 def test_a_class_without_true_boxes_is_left_out_of_the_mean():
     scores = average_precision([annotation([0, 0, 10, 10, 0])], [detections([0, 0, 10, 10, 0.9, 0])], ["a", "b"])
     assert np.isnan(scores["AP50"]["b"]) and scores["AP50"]["mean"] == pytest.approx(1)
+
+
+def test_three_hundred_boxes_on_a_photograph_are_all_judged():
+    """COCO itself looks at the best 100 of a class."""
+    boxes = [[x, y, x + 8, y + 8] for x in range(0, 200, 10) for y in range(0, 150, 10)]
+    truth, found = [annotation(*([*box, 0] for box in boxes))], [detections(*([*box, 0.9, 0] for box in boxes))]
+    assert len(boxes) == 300
+    assert average_precision(truth, found, ["a"]) == {"AP50": {"a": 1, "mean": 1}, "AP": {"a": 1, "mean": 1}}
+    assert average_precision_by_size(truth, found, ["a"])["small"]["AP50"]["a"] == 1
+    assert precision_recall(truth, found, ["a"])["a"].precision.min() == 1
+    assert worst_mistakes(truth, found, ["a"]) == ([], [])
+
+
+def test_three_hundred_boxes_on_a_photograph_are_all_looked_for(tmp_path):
+    boxes = np.array([[x, y, x + 8, y + 8] for x in range(0, 320, 16) for y in range(0, 240, 16)], np.float32)
+    Image.new("RGB", (320, 256)).save(tmp_path / "photo.png")
+    true = Annotation(tmp_path / "photo.png", boxes, np.zeros(len(boxes), int))
+    detector = detector_of(heads_that_see(np.insert(boxes, 4, 0, 1), (256, 320), (256, 320), num_classes=1))
+    assert len(boxes) == 300
+    assert evaluate(detector, [true], Heads((256, 320), ANCHORS, 1), ["a"])["AP50"]["a"] > 0.99
 
 
 def test_nothing_found_is_zero():

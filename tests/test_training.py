@@ -56,6 +56,14 @@ def batches(annotations, **settings):
     return YoloDataset(annotations, HEADS, batch_size=4, **settings)
 
 
+@pytest.fixture
+def eagerly():
+    """Runs as plain Python what Keras would trace."""
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
 def equal_weights(one, other):
     return all(np.array_equal(a, b) for a, b in zip(one.get_weights(), other.get_weights(), strict=True))
 
@@ -218,6 +226,56 @@ def test_an_interrupted_training_ends_where_an_uninterrupted_one_does(uninterrup
     assert equal_weights(again, uninterrupted[0])
 
 
+# The same anchors in another order, and a mask that gives each head the same ones in the same places as before.
+TURNED = Heads(SHAPE, ANCHORS[::-1], 3, [[2, 1, 0], [5, 4, 3], [8, 7, 6]])
+
+
+def test_another_order_of_anchors_is_trained_stopped_gone_on_with_loaded_and_judged_alike(smears, tmp_path):
+    """The numbers are those of the usual order: a mask forgotten anywhere would give another loss or another AP."""
+
+    def run(folder, heads, callbacks=(), resume=False):
+        data, same = (YoloDataset(smears[:4], heads, batch_size=4) for _ in range(2))
+        body = new_body(seed=7 if resume else 0)
+        return train(
+            body, data, [Stage(30, 1e-2)], folder, same, CLASS_NAMES, 15, callbacks=callbacks, resume=resume, verbose=0
+        )
+
+    usual = run(tmp_path / "usual", HEADS)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "turned", TURNED, [Interruption(20, 0)])
+    with pytest.raises(ValueError, match="has another anchors and another anchor_mask: to go on"):
+        run(tmp_path / "turned", HEADS, resume=True)
+    assert run(tmp_path / "turned", TURNED, resume=True) == usual
+    assert usual["val_AP50"][-1] > 0.2
+    detector, heads, class_names = load_detector(tmp_path / "turned")
+    assert heads.anchor_mask == TURNED.anchor_mask
+    again = evaluate(detector, smears[:4], heads, class_names)
+    assert again == evaluate(*load_detector(tmp_path / "usual")[:1], smears[:4], HEADS, class_names)
+    assert again["AP50"]["mean"] == max(usual["val_AP50"][14], usual["val_AP50"][-1])
+    # What a training was made of is there for whoever judges it.
+    kept, names = read_annotations(tmp_path / "turned" / "validation.txt")
+    assert names == list(CLASS_NAMES) and evaluate(detector, kept, heads, names) == again
+
+
+ONE_HEAD = Heads(SHAPE, ANCHORS[6:], 3)
+KERAS_YOLO3_TINY = Heads(SHAPE, ANCHORS[:6], 3, [[3, 4, 5], [1, 2, 3]])  # anchor 0 has no head, anchor 3 has two
+
+
+@pytest.mark.parametrize("heads", [ONE_HEAD, KERAS_YOLO3_TINY], ids=["one head", "keras-yolo3's tiny mask"])
+@pytest.mark.parametrize("targets", ["y_true", "boxes"])
+@pytest.mark.filterwarnings("ignore:.*belongs to no head")
+def test_other_numbers_of_heads_are_trained_and_judged(eagerly, smears, tmp_path, heads, targets):
+    body = new_body()
+    body = keras.Model(body.inputs, body.outputs[: len(heads.grids)])
+    data, validation = (YoloDataset(part, heads, batch_size=4, targets=targets) for part in (smears[:4], smears[4:6]))
+    history = train(body, data, [Stage(2, 1e-2)], tmp_path, validation, CLASS_NAMES, evaluate_every=1, verbose=0)
+    assert np.isfinite(history["loss"]).all() and np.isfinite(history["val_AP50"]).all()
+    detector, loaded, class_names = load_detector(tmp_path)
+    assert loaded.anchor_mask == heads.anchor_mask and len(detector.outputs) == len(heads.grids)
+    scores = evaluate(detector, smears[4:6], loaded, class_names)
+    assert scores["AP50"]["mean"] == max(history["val_AP50"])
+
+
 def test_validation_photographs_must_not_be_augmented(smears, tmp_path):
     with pytest.raises(ValueError, match="augment=False"):
         train(new_body(), batches(smears[:8]), STAGES, tmp_path, batches(smears[8:], augment=True))
@@ -231,14 +289,6 @@ def test_splitting_by_seed(smears):
     assert len(split_annotations(smears[:2], 0.1, seed=1)[1]) == 1  # fewer than ten photographs: never an empty part
     with pytest.raises(ValueError, match="at least two photographs, found 1"):
         split_annotations(smears[:1], 0.1, seed=1)
-
-
-@pytest.fixture
-def eagerly():
-    """Runs as plain Python what Keras would trace."""
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
 
 
 def test_from_the_command_line(eagerly, tmp_path, capsys):

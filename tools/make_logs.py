@@ -27,17 +27,16 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import keras
-import numpy as np
 
-from yolo_helpers.anchors import default_anchors, grid_shapes, kmeans_anchors
-from yolo_helpers.annotations import Annotation, read_annotations
+from yolo_helpers.anchors import Heads, default_anchors, grid_shapes, kmeans_anchors
+from yolo_helpers.annotations import Annotation, box_sizes, read_annotations
 from yolo_helpers.dataset import YoloDataset
 from yolo_helpers.detection import detect
 from yolo_helpers.evaluation import AveragePrecision, worst_mistakes
 from yolo_helpers.loss import YoloLoss, identity_loss
 from yolo_helpers.model import inference_model, micro_yolo_body
 from yolo_helpers.smear import write_smears
-from yolo_helpers.training import box_sizes, freeze
+from yolo_helpers.training import freeze
 
 ROOT = Path(__file__).resolve().parents[1]
 RECORD = ROOT / "data" / "recorded" / "training_logs.json"
@@ -86,12 +85,13 @@ def run(
     """
     keras.utils.set_random_seed(1)
     anchors = kmeans_anchors(box_sizes(learn, SHAPE), default_anchors(3))
+    heads = Heads(SHAPE, anchors, 3)
     if few:
         learn = learn[:BATCH] * (len(learn) // BATCH)
     if shift_classes:
         learn = with_shifted_classes(learn)
-    data = YoloDataset(learn, SHAPE, anchors, 3, BATCH, augment=not few, seed=1)
-    unchanged = YoloDataset(validation, SHAPE, anchors, 3, BATCH)
+    data = YoloDataset(learn, heads, BATCH, augment=not few, seed=1)
+    unchanged = YoloDataset(validation, heads, BATCH)
 
     body = micro_yolo_body(keras.Input((*SHAPE, 3)), 3, 3)
     freeze(body, frozen)
@@ -100,29 +100,29 @@ def run(
     model = keras.Model([detector.input, *labels], YoloLoss(anchors, 3)([*detector.outputs, *labels]))
     rate = keras.optimizers.schedules.CosineDecay(learning_rate, EPOCHS * len(data), alpha=0.01)
     model.compile(optimizer=keras.optimizers.Adam(rate), loss={"yolo_loss": identity_loss})
-    watch = AveragePrecision(detector, validation, anchors, class_names)
+    watch = AveragePrecision(detector, validation, heads, class_names)
     history = model.fit(
         data, validation_data=unchanged, epochs=EPOCHS, callbacks=[watch], shuffle=False, verbose=0
     ).history
     rows = [{name: float(history[name][epoch]) for name in COLUMNS} for epoch in range(EPOCHS)]
-    return rows, verdicts(detector, validation[:JUDGED], anchors, class_names)
+    return rows, verdicts(detector, validation[:JUDGED], heads, class_names)
 
 
 def verdicts(
-    detector: keras.Model, photographs: list[Annotation], anchors: np.ndarray, class_names: list[str]
+    detector: keras.Model, photographs: list[Annotation], heads: Heads, class_names: list[str]
 ) -> dict[str, int | list]:
     """Say of every detection whether it is right, at an IoU of 0.5, as pycocotools judges.
 
     Args:
         detector: the model of `inference_model`.
         photographs: with their true boxes.
-        anchors: (9, 2), width and height in pixels.
+        heads: of the detector.
         class_names: three names.
 
     Returns:
         photographs and true_boxes, their numbers; scores, highest first, and right, 1 or 0 for each.
     """
-    found = detect(detector, [a.image_path for a in photographs], anchors, 3, score_threshold=LOWEST_SCORE)
+    found = detect(detector, [a.image_path for a in photographs], heads, score_threshold=LOWEST_SCORE)
     wrong, _ = worst_mistakes(photographs, found, class_names, count=10**6)
     of_wrong = Counter(mistake.score for mistake in wrong)
     of_right = Counter(float(score) for detections in found for score in detections.scores) - of_wrong

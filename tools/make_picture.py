@@ -26,15 +26,15 @@ import matplotlib.pyplot as plt  # noqa: E402
 import numpy as np  # noqa: E402
 from PIL import Image  # noqa: E402
 
-from yolo_helpers.anchors import get_anchors, kmeans_anchors  # noqa: E402
-from yolo_helpers.annotations import read_annotations  # noqa: E402
+from yolo_helpers.anchors import Heads, get_anchors, kmeans_anchors  # noqa: E402
+from yolo_helpers.annotations import box_sizes, read_annotations  # noqa: E402
 from yolo_helpers.dataset import YoloDataset  # noqa: E402
 from yolo_helpers.detection import Detections, detect  # noqa: E402
 from yolo_helpers.loss import identity_loss  # noqa: E402
 from yolo_helpers.model import inference_model, micro_yolo_body  # noqa: E402
 from yolo_helpers.plots import show_boxes, show_graph  # noqa: E402
 from yolo_helpers.smear import CLASS_NAMES, draw_smear, write_smears  # noqa: E402
-from yolo_helpers.training import box_sizes, create_model  # noqa: E402
+from yolo_helpers.training_model import create_model  # noqa: E402
 
 INPUT_SHAPE = (96, 128)  # small, so that training is short
 SHOWN_SHAPE = (288, 384)  # the same kind of picture, drawn larger: the network is shown it scaled down
@@ -49,19 +49,20 @@ def train_detector(pictures: int, epochs: int) -> tuple[keras.Model, np.ndarray]
         epochs: how often to go through them.
 
     Returns:
-        The inference model, and its anchors.
+        The inference model, and its heads.
     """
     keras.utils.set_random_seed(1)
     with tempfile.TemporaryDirectory() as folder:
         photographs, _ = read_annotations(write_smears(folder, pictures, INPUT_SHAPE, seed=1))
         anchors = kmeans_anchors(box_sizes(photographs, INPUT_SHAPE), get_anchors(ROOT / "data" / "yolo_anchors.txt"))
-        data = YoloDataset(photographs, INPUT_SHAPE, anchors, len(CLASS_NAMES))
+        heads = Heads(INPUT_SHAPE, anchors, len(CLASS_NAMES))
+        data = YoloDataset(photographs, heads)
         body = micro_yolo_body(keras.Input((*INPUT_SHAPE, 3)), 3, len(CLASS_NAMES))
         model = create_model(body, INPUT_SHAPE, anchors, len(CLASS_NAMES))
         schedule = keras.optimizers.schedules.CosineDecay(5e-3, epochs * len(data), alpha=0.01)
         model.compile(optimizer=keras.optimizers.Adam(schedule), loss={"yolo_loss": identity_loss})
         model.fit(data, epochs=epochs, shuffle=False, verbose=1 if sys.stdout.isatty() else 2)
-    return inference_model(body, INPUT_SHAPE), anchors
+    return inference_model(body, INPUT_SHAPE), heads
 
 
 def draw_picture(image: np.ndarray, found: Detections, path: Path) -> None:
@@ -85,9 +86,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("file", nargs="?", type=Path, default=ROOT / "data" / "course.png")
     path = parser.parse_args().file
-    detector, anchors = train_detector(pictures=240, epochs=EPOCHS)
+    detector, heads = train_detector(pictures=240, epochs=EPOCHS)
     image = draw_smear(np.random.default_rng(6), SHOWN_SHAPE)[0]
-    (found,) = detect(detector, [Image.fromarray(image)], anchors, len(CLASS_NAMES), score_threshold=0.5)
+    (found,) = detect(detector, [Image.fromarray(image)], heads, score_threshold=0.5)
     draw_picture(image, found, path)
     print(f"wrote {path.name}: {len(found.boxes)} boxes, {path.stat().st_size / 1000:.0f} kB")
 

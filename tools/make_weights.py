@@ -15,13 +15,13 @@ sys.path.insert(0, str(ROOT))
 
 import keras  # noqa: E402 - found only after the line above
 
-from yolo_helpers.anchors import default_anchors, kmeans_anchors  # noqa: E402
-from yolo_helpers.annotations import read_annotations  # noqa: E402
+from yolo_helpers.anchors import Heads, default_anchors, kmeans_anchors  # noqa: E402
+from yolo_helpers.annotations import box_sizes, read_annotations  # noqa: E402
 from yolo_helpers.darknet import Header, save_weights  # noqa: E402
 from yolo_helpers.dataset import YoloDataset  # noqa: E402
 from yolo_helpers.model import micro_yolo_body  # noqa: E402
 from yolo_helpers.smear import CLASS_NAMES, write_file, write_smears  # noqa: E402
-from yolo_helpers.training import Stage, box_sizes, train  # noqa: E402
+from yolo_helpers.training import Stage, train  # noqa: E402
 
 INPUT_SHAPE, COUNT, EPOCHS, BATCH = (192, 256), 320, 14, 8
 
@@ -67,7 +67,8 @@ if __name__ == "__main__":
         anchors = kmeans_anchors(box_sizes(smears, INPUT_SHAPE), default_anchors(3)).round()
         keras.utils.set_random_seed(1)
         body = micro_yolo_body(keras.Input((*INPUT_SHAPE, 3)), 3, len(CLASS_NAMES))
-        data = YoloDataset(smears, INPUT_SHAPE, anchors, len(CLASS_NAMES), BATCH, workers=2)
+        heads = Heads(INPUT_SHAPE, anchors, len(CLASS_NAMES))
+        data = YoloDataset(smears, heads, BATCH, workers=2)
         data.augment = False
         train(body, data, [Stage(EPOCHS, 5e-3)], Path(folder) / "training", verbose=2)
     save_weights(body, ROOT / "data" / "smears.weights", Header(0, 2, 0, EPOCHS * len(smears)))

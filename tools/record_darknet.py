@@ -52,7 +52,7 @@ def found(detector: keras.Model, darknet: bool) -> tuple[int, int]:
     cfg = read_cfg(GROCERY / "yolov3-tiny-aix2022.cfg")
     expected = json.loads((GROCERY / "reference_detections.json").read_bytes())["images"]
     photos = [Image.open(GROCERY / "images" / name).convert("RGB") for name in expected]
-    ours = detect(detector, photos, cfg.anchors, cfg.num_classes, 0.24, anchor_mask=cfg.anchor_mask, darknet=darknet)
+    ours = detect(detector, photos, cfg, 0.24, darknet=darknet)
     total = right = 0
     for detections, (boxes, scores, classes) in zip(expected.values(), ours, strict=True):
         for one in detections["detections"]:

@@ -184,6 +184,10 @@ def kmeans_anchors(sizes: np.ndarray, start: np.ndarray, rounds: int = 100) -> n
 
     Returns:
         (A, 2) float32, in each head the smallest area first.
+
+    >>> sizes = [[100, 100], [104, 100], [100, 104]]
+    >>> kmeans_anchors(sizes, start=[[10, 10], [90, 90], [300, 300]]).round().tolist()
+    [[10.0, 10.0], [100.0, 100.0], [300.0, 300.0]]
     """
     sizes = np.asarray(sizes, np.float32).reshape(-1, 2)
     start = np.asarray(start, np.float32).reshape(-1, ANCHORS_PER_HEAD, 2)

@@ -26,6 +26,9 @@ def box_iou(boxes1: np.ndarray, boxes2: np.ndarray) -> np.ndarray:
 
     Returns:
         (N, M), from 0 (apart) to 1 (the same box).
+
+    >>> box_iou(np.array([[0, 0, 10, 10]]), np.array([[0, 0, 10, 10], [0, 0, 10, 5], [20, 20, 30, 30]])).tolist()
+    [[1.0, 0.5, 0.0]]
     """
     boxes1, boxes2 = np.asarray(boxes1)[:, None], np.asarray(boxes2)[None]
     sides = np.minimum(boxes1[..., 2:], boxes2[..., 2:]) - np.maximum(boxes1[..., :2], boxes2[..., :2])
@@ -90,6 +93,12 @@ def letterbox(image_shape: tuple[int, int], input_shape: tuple[int, int]) -> Pla
     Args:
         image_shape: (height, width) of the photograph in pixels.
         input_shape: (height, width) of the network's input in pixels.
+
+    >>> placement = letterbox((480, 640), (416, 416))
+    >>> placement.size, placement.offset
+    ((312, 416), (0.0, 52.0))
+    >>> placement.to_input(np.array([[0, 0, 640, 480]])).tolist()
+    [[0.0, 52.0, 416.0, 364.0]]
     """
     scale = min(input_shape[0] / image_shape[0], input_shape[1] / image_shape[1])
     size = tuple(max(1, round(side * scale)) for side in image_shape)

@@ -63,6 +63,11 @@ def read_cfg(cfg_path: str | Path) -> Heads:
 
     Raises:
         ValueError: if the file is no such cfg; the message names the line.
+
+    >>> from yolo_helpers.anchors import DATA
+    >>> heads = read_cfg(DATA / "smears.cfg")
+    >>> heads.input_shape, heads.num_classes, heads.anchor_mask
+    ((192, 256), 3, [[6, 7, 8], [3, 4, 5], [0, 1, 2]])
     """
     net, *rest = _read_sections(cfg_path)
     input_shape = net.options["height"], net.options["width"]

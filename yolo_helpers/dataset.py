@@ -36,6 +36,14 @@ class YoloDataset(keras.utils.PyDataset):
 
     Raises:
         ValueError: if there are no annotations or no photographs in a batch, or for an unknown kind of targets.
+
+    >>> from yolo_helpers.anchors import DATA, default_anchors
+    >>> from yolo_helpers.annotations import read_annotations
+    >>> annotations, class_names = read_annotations(DATA / "smears" / "annotations.txt")
+    >>> data = YoloDataset(annotations, Heads((96, 128), default_anchors(3), len(class_names)), batch_size=4)
+    >>> (image, *y_true), zeros = data[0]
+    >>> image.shape, [target.shape for target in y_true], zeros.shape
+    ((4, 96, 128, 3), [(4, 3, 4, 3, 8), (4, 6, 8, 3, 8), (4, 12, 16, 3, 8)], (4, 1))
     """
 
     def __init__(

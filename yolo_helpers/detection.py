@@ -97,6 +97,10 @@ def suppress(boxes: np.ndarray, scores: np.ndarray, max_boxes: int, iou_threshol
 
     Returns:
         Indices of the kept boxes, best first.
+
+    >>> boxes = np.array([[0, 0, 10, 10], [0, 0, 10, 9], [50, 50, 60, 60]])
+    >>> suppress(boxes, np.array([0.8, 0.9, 0.7]), max_boxes=20, iou_threshold=0.5).tolist()
+    [1, 2]
     """
     order = np.argsort(-scores, kind="stable")
     kept = []

@@ -36,6 +36,13 @@ def average_precision(
 
     Raises:
         ValueError: if the two lists differ in length.
+
+    Of two true boxes one is found, and nothing else: up to half of the recall the precision is 1, then 0.
+
+    >>> true = Annotation(Path("a.jpg"), np.array([[0, 0, 10, 10], [50, 50, 90, 90]]), np.array([0, 0]))
+    >>> found = Detections(np.array([[0, 0, 10, 9]]), np.array([0.8]), np.array([0]))
+    >>> round(average_precision([true], [found], ["cat"])["AP50"]["cat"], 2)
+    0.5
     """
     return _figures(_judge(annotations, detections, class_names), class_names, size=0)
 

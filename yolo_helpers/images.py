@@ -61,6 +61,10 @@ def image_size(path: Path | str) -> tuple[int, int]:
 
     Raises:
         ImageError: the file is missing, empty, or does not begin as an image does.
+
+    >>> from yolo_helpers.anchors import DATA
+    >>> image_size(DATA / "smears" / "images" / "smear_0000.png")
+    (192, 256)
     """
 
     def size(image: Image.Image) -> tuple[int, int]:

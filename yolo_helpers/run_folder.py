@@ -104,7 +104,7 @@ def load_detector(folder: str | Path) -> tuple[keras.Model, Heads, list[str]]:
         body.load_weights(folder / BEST)
         if [head.shape[-1] for head in body.outputs] != [heads.channels] * len(heads.grids):
             raise ValueError(f"{NETWORK} has other heads than {SETTINGS}")
-    except (KeyError, TypeError, ValueError, OSError) as error:
+    except Exception as error:  # damaged files make Keras and HDF5 raise nearly anything
         reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
         raise ValueError(
             f"{folder}: {SETTINGS}, {NETWORK} and {BEST} do not make a detector ({reason:.200}): "

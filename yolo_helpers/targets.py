@@ -68,6 +68,15 @@ def preprocess_true_boxes(
     Raises:
         TrueBoxError: a ValueError, for a box without area, a centre outside the input, a class out of range, or an
             image with more objects than the loss takes (see `objects_gathered`).
+
+    A box of 64 x 64 pixels in the middle of an input of 96 x 96 fits the first anchor of the head of stride 32 best:
+
+    >>> anchors = [[64, 64], [8, 8], [8, 8]]
+    >>> (y_true,) = preprocess_true_boxes([[[16, 16, 80, 80, 0]]], (96, 96), anchors, num_classes=1)
+    >>> y_true.shape
+    (1, 3, 3, 3, 6)
+    >>> y_true[0, 1, 1, 0].round(2).tolist()
+    [0.5, 0.5, 0.6700000166893005, 0.6700000166893005, 1.0, 1.0]
     """
     true_boxes = np.asarray(true_boxes, np.float32)
     check_true_boxes(true_boxes, input_shape, num_classes)

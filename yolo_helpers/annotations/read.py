@@ -52,6 +52,13 @@ def read_annotations(
 
     Raises:
         AnnotationError: anything is wrong; the message names file and line, what was found and what is expected.
+
+    >>> from yolo_helpers.anchors import DATA
+    >>> annotations, class_names = read_annotations(DATA / "smears" / "annotations.txt")
+    >>> len(annotations), class_names
+    (8, ['Platelets', 'RBC', 'WBC'])
+    >>> annotations[0].image_path.name, annotations[0].boxes.shape
+    ('smear_0000.png', (23, 4))
     """
     path = Path(path)
     if zero_area not in ("error", "skip"):

@@ -1,12 +1,15 @@
 """The folder of a training: what is written there, and how it is read again.
 
-settings.json       input shape, anchors, mask and classes, and which photographs were in which part
-network.json        the body's layers, as Keras writes them
-train.txt, validation.txt, test.txt, classes.txt   the parts with their boxes, for `read_annotations`
-best.weights.h5     the body with the best AP50 on the validation photographs
-history.csv         the figures of each epoch
-state.json, state-0005.weights.h5                  the checkpoint
-found-0005.png      what was found after an epoch
+A folder holds when its training has ended:
+
+    settings.json, network.json     heads, classes and split; the body's layers as Keras writes them
+    train.txt, validation.txt, test.txt, classes.txt    each part with its boxes, for `read_annotations`
+    best.weights.h5                 the body with the best AP50 on the validation photographs
+    history.csv, found-0005.png     the figures of each epoch, and what was found after some
+    state.json, state-0005.weights.h5    the checkpoint
+
+Keras' own BackupAndRestore keeps neither the history nor the best score nor what other callbacks count, so the
+checkpoint is written by hand.
 """
 
 import csv
@@ -62,9 +65,9 @@ def write_run(
         "classes": list(class_names),
         "split": {part: [a.image_path.name for a in annotations] for part, annotations in parts.items()},
     }
-    if (folder / STATE).exists():
-        if not resume:
-            raise ValueError(f"{folder} holds a training already: go on with it (resume), or choose another folder.")
+    if (folder / STATE).exists() and not resume:
+        raise ValueError(f"{folder} holds a training already: go on with it (resume), or choose another folder.")
+    if (folder / STATE).exists() and (folder / SETTINGS).exists():
         before = _stored(folder / SETTINGS, list(settings))
         changed = [name for name, value in zip(settings, before, strict=True) if settings[name] != value]
         if changed:

@@ -103,20 +103,11 @@ def train(
     data, heads = train_data, train_data.heads
     if validation_data is not None and validation_data.augment:
         raise ValueError("The validation photographs must stay as they are: make that data set with augment=False.")
-    layer = YoloLoss(
-        heads.anchors, heads.num_classes, anchor_mask=heads.anchor_mask, ignore_across_heads=ignore_across_heads
-    )
-    model = create_model(
-        body,
-        heads.input_shape,
-        heads.anchors,
-        heads.num_classes,
-        anchor_mask=heads.anchor_mask,
-        loss_layer=layer,
-        targets=data.targets,
-    )
+    model = _model_for(data, body, ignore_across_heads)
     names = list(class_names or map(str, range(heads.num_classes)))
-    parts = {"train": data.annotations} | ({"validation": validation_data.annotations} if validation_data else {})
+    parts = {"train": data.annotations}
+    if validation_data is not None:
+        parts["validation"] = validation_data.annotations
     write_run(folder, body, heads, names, parts, resume)
     checkpoint = Checkpoint(folder, body, callbacks)
     watch = [*callbacks, checkpoint]
@@ -141,12 +132,7 @@ def train(
         checkpoint.restore(model)
         if checkpoint.epoch < end and not checkpoint.stopped:
             if verbose:
-                trained = sum(int(np.prod(weight.shape)) for weight in body.trainable_weights)
-                what = "the output convolutions alone" if stage.frozen else "all layers"
-                print(
-                    f"stage {number}: epochs {start + 1} to {end}, learning rate {stage.learning_rate:g}, {what}: "
-                    f"{trained:,} of {body.count_params():,} parameters"
-                )
+                print(f"stage {number}: epochs {start + 1} to {end}, {_what_is_trained(body, stage)}")
             data.epoch = max(start, checkpoint.epoch)  # the epoch's order and changes, as if never interrupted
             with _own_sentences():
                 model.fit(
@@ -161,6 +147,21 @@ def train(
         if checkpoint.stopped:
             break
     return checkpoint.history()
+
+
+def _model_for(data: YoloDataset, body: keras.Model, ignore_across_heads: bool) -> keras.Model:
+    """The training model that takes a data set's batches."""
+    heads = data.heads
+    settings = {"anchor_mask": heads.anchor_mask}
+    layer = YoloLoss(heads.anchors, heads.num_classes, ignore_across_heads=ignore_across_heads, **settings)
+    settings |= {"loss_layer": layer, "targets": data.targets}
+    return create_model(body, heads.input_shape, heads.anchors, heads.num_classes, **settings)
+
+
+def _what_is_trained(body: keras.Model, stage: Stage) -> str:
+    trained = sum(int(np.prod(weight.shape)) for weight in body.trainable_weights)
+    what = "the output convolutions alone" if stage.frozen else "all layers"
+    return f"learning rate {stage.learning_rate:g}, {what}: {trained:,} of {body.count_params():,} parameters"
 
 
 @contextlib.contextmanager

@@ -204,7 +204,7 @@ def test_a_full_disk_is_said_and_leaves_nothing(server, digest, tmp_path, monkey
 
 
 def test_an_archive_that_never_ends_is_given_up(server, digest, tmp_path, monkeypatch):
-    monkeypatch.setattr("yolo_helpers.download.MOST_BYTES", 100_000)
+    monkeypatch.setattr("yolo_helpers.download.MAX_BYTES", 100_000)
     with pytest.raises(DownloadError, match="holds more than"):
         fetch_bccd(tmp_path, server.url, digest)
     assert not list(tmp_path.iterdir())

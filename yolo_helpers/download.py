@@ -17,7 +17,7 @@ TINY_WEIGHTS_URL = "https://data.pjreddie.com/files/yolov3-tiny.weights"
 TINY_WEIGHTS_SHA256 = "dccea06f59b781ec1234ddf8d1e94b9519a97f4245748a7d4db75d5b7080a42c"
 PARTS = ("Annotations", "ImageSets", "JPEGImages")
 CACHE = Path.home() / ".cache" / "yolo_helpers"
-MOST_BYTES = 200_000_000  # an archive, packed or unpacked, that is larger is not the one that was asked for
+MAX_BYTES = 200_000_000  # an archive, packed or unpacked, that is larger is not the one that was asked for
 CHUNK = 1 << 16
 
 
@@ -109,8 +109,8 @@ def _fetch(url: str, path: Path) -> None:
                 done += len(chunk)
                 of = f" of {total / 1e6:.1f}" if total else ""
                 print(f"\rfetching from {name}: {done / 1e6:.1f}{of} MB", end="", file=sys.stderr, flush=True)
-                if done > MOST_BYTES:
-                    raise DownloadError(f"{url} holds more than {MOST_BYTES // 10**6} MB: not fetched further.")
+                if done > MAX_BYTES:
+                    raise DownloadError(f"{url} holds more than {MAX_BYTES // 10**6} MB: not fetched further.")
         print(file=sys.stderr)
     except (OSError, http.client.HTTPException) as error:  # URLError is an OSError
         reason = getattr(error, "reason", None) or error
@@ -131,8 +131,8 @@ def _unpack(archive: Path, target: Path, url: str) -> None:
                 path = PurePosixPath(member.filename.replace("\\", "/"))
                 if path.is_absolute() or ".." in path.parts or ":" in str(path).split("/")[0]:
                     raise DownloadError(f"{url} holds the path {member.filename!r}, which leads outside: not unpacked.")
-            if sum(member.file_size for member in members) > MOST_BYTES:
-                raise DownloadError(f"{url} unpacks to more than {MOST_BYTES // 10**6} MB: not unpacked.")
+            if sum(member.file_size for member in members) > MAX_BYTES:
+                raise DownloadError(f"{url} unpacks to more than {MAX_BYTES // 10**6} MB: not unpacked.")
             packed.extractall(target, [m for m in members if set(PurePosixPath(m.filename).parts) & set(PARTS)])
     except DownloadError:
         raise

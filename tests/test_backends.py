@@ -1,6 +1,7 @@
 """Loss, training and detection on whichever backend Keras runs: TensorFlow, JAX or PyTorch.
 
-`make jax` runs this file where TensorFlow is not installed; run on TensorFlow, it starts itself on the others it finds.
+`make test-jax` runs this file where TensorFlow is not installed; run on TensorFlow, it starts itself on the others it
+finds.
 """
 
 import importlib.util

@@ -209,6 +209,14 @@ def pin(root, name, line=f"no-such-package==1.0 --hash=sha256:{'0' * 64}\n"):
     (root / "requirements" / f"{name}.txt").write_text(line, encoding="utf-8")
 
 
+def ready(root, environment, name):
+    """A finished installation of these pins, as far as make can see."""
+    folder = root / environment
+    (folder / "bin").mkdir(parents=True)
+    (folder / "bin" / "python").symlink_to(sys.executable)
+    shutil.copy(root / "requirements" / f"{name}.txt", folder / "installed-requirements.txt")
+
+
 def make(root, *arguments, **environment):
     nowhere = {"PIP_CONFIG_FILE": os.devnull, "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": ""}
     for name in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS"):
@@ -224,6 +232,9 @@ needs_make = pytest.mark.skipif(shutil.which("make") is None, reason="make is no
 
 @needs_make
 def test_failed_installation_leaves_nothing_and_the_next_one_recovers(bare_course, tmp_path):
+    ready(bare_course, ".venv", "course")
+    assert make(bare_course, ".venv").stderr == ""
+    pin(bare_course, "course", f"other==1 --hash=sha256:{'1' * 64}\n")  # other pins are another installation
     first = make(bare_course, ".venv")
     assert first.returncode != 0 and "Traceback" not in first.stderr
     said = [line for line in first.stderr.splitlines() if "could not be installed" in line]
@@ -247,18 +258,10 @@ def test_failed_installation_leaves_nothing_and_the_next_one_recovers(bare_cours
 
 @needs_make
 def test_each_environment_has_requirements_of_its_own(bare_course):
-    folder = bare_course / ".venv-jax"
-    (folder / "bin").mkdir(parents=True)
-    (folder / "bin" / "python").symlink_to(sys.executable)
-    shutil.copy(bare_course / "requirements" / "jax.txt", folder / "installed-requirements.txt")
+    ready(bare_course, ".venv-jax", "jax")
     pin(bare_course, "course", "")
-    ready = make(bare_course, ".venv-jax")
-    assert ready.returncode == 0 and ready.stderr == "" and ready.stdout == ""
-    # Other pins are another installation, which fails here.
-    pin(bare_course, "jax", f"other==1 --hash=sha256:{'1' * 64}\n")
-    failed = make(bare_course, ".venv-jax")
-    assert failed.returncode != 0 and "Setting up .venv-jax with Python" in failed.stderr
-    assert not list(bare_course.glob(".venv*"))
+    run = make(bare_course, ".venv-jax")
+    assert run.returncode == 0 and run.stderr == "" and run.stdout == ""
 
 
 @needs_make

@@ -2,8 +2,8 @@
 # may lie in a folder with spaces or letters of any language in its name.
 
 .DEFAULT_GOAL := help
-.PHONY: help venv venv-jax venv-browser lab test lint unit jax nbval run notebooks exercises bench clean \
-        test-colab test-oldest test-newest test-browser
+.PHONY: help lab test lint notebooks pages bench clean test-unit test-nbval test-jax test-browser \
+        test-colab test-oldest test-newest .venv .venv-jax .venv-browser
 
 PY := .venv/bin/python
 NBVAL := --nbval --nbval-current-env --nbval-sanitize-with tests/nbval_sanitize.cfg --nbval-cell-timeout=300
@@ -13,82 +13,79 @@ TWO := -n 2 --dist loadfile
 help:
 	@echo "make lab        set up .venv if need be and open the course in JupyterLab"
 	@echo "make test       set up .venv and .venv-jax if need be; lint, unit tests, JAX, and every notebook run and compared"
-	@echo "make run        execute the course here and leave pages to read in build/"
-	@echo "make notebooks  execute the committed notebooks in place"
-	@echo "make exercises  write the students' exercises from the solutions"
-	@echo "make bench      measure and print the timings of benchmarks/ as one table"
 	@echo "make lint       check style and spelling"
-	@echo "make jax        set up .venv-jax if need be; loss, training and detection on JAX, without TensorFlow"
-	@echo "make test-colab   run every notebook as Colab does, on the versions that Colab ships, in .venv-colab"
-	@echo "make test-oldest  the same on the oldest versions that pyproject.toml allows, in .venv-oldest"
-	@echo "make test-newest  the same on the newest that there are, in .venv-newest"
-	@echo "make test-browser  set up .venv and .venv-browser if need be; use the course and its pages in a real browser"
+	@echo "make notebooks  write the exercises from the solutions, and execute the committed notebooks in place"
+	@echo "make pages      execute the course here and leave pages to read in build/"
+	@echo "make bench      measure and print the timings of benchmarks/ as one table"
 	@echo "make clean      remove .venv and those beside it, build/ and caches"
+	@echo
+	@echo "Parts of make test: make test-unit, make test-jax, make test-nbval. And beyond it:"
+	@echo "make test-browser  use the course and its pages in a real browser"
+	@echo "make test-colab    run every notebook as Colab does, on the versions that Colab ships"
+	@echo "make test-oldest   the same on the oldest versions that pyproject.toml allows"
+	@echo "make test-newest   the same on the newest that there are"
 
+# These names are no files, so this runs every time; when the environment is good it takes a fraction of a second.
 # `make lab PYTHON=...` prefers that one. A name on PATH may be too old, or a shim with nothing behind it: each is tried.
-# `venv` is no file, so this runs every time; when .venv is good it takes a fraction of a second. `venv-jax` and
-# `venv-browser` likewise.
-venv venv-jax venv-browser:
+.venv .venv-jax .venv-browser:
 	@for name in $(PYTHON) python3.12 python3.13 python3.11 python3 python; do \
 	    if "$$name" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' >/dev/null 2>&1; then \
-	        exec "$$name" tools/setup_venv.py .$@; \
+	        exec "$$name" tools/setup_venv.py $@; \
 	    fi; \
 	done; \
 	echo "Python 3.11, 3.12 or 3.13 was not found (python3 here: $$(python3 --version 2>/dev/null || echo none)): install one, then run make again." >&2; \
 	exit 1
 
 # Jupyter refuses to run as root unless told; the token stays on, and only this computer can connect.
-lab: venv
+lab: .venv
 	@echo "If no browser opens, copy the address with 127.0.0.1 and ?token= that appears below into one."
 	@allow=; if [ "$$(id -u)" = 0 ]; then allow=--allow-root; fi; \
 	exec $(PY) -m jupyter lab --ServerApp.ip=127.0.0.1 --ServerApp.root_dir=. $$allow notebooks/00_start_here.ipynb
 
-test: lint unit jax nbval
+test: lint test-unit test-jax test-nbval
 	@echo "All of it passed: style, unit tests, training on JAX, notebooks."
 
-lint: venv
+lint: .venv
 	@echo "== style and spelling"
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
 	@$(PY) -m codespell_lib
 
 # In the order that tests/conftest.py gives them, the longest file first.
-unit: venv
+test-unit: .venv
 	@echo "== unit tests and static notebook tests"
 	@$(PY) -m pytest $(TWO) --no-loadscope-reorder
 
-jax: venv-jax
+test-jax: .venv-jax
 	@echo "== loss, training and detection on JAX, without TensorFlow"
 	@KERAS_BACKEND=jax .venv-jax/bin/python -m pytest tests/test_backends.py
 
-nbval: venv
+test-nbval: .venv
 	@echo "== every notebook, run from top to bottom, each output compared with the committed one"
 	@$(PY) -m pytest $(TWO) $(NBVAL) notebooks
 
 # The tests drive Chromium from an environment of their own; the course runs in `.venv`, as for its readers.
-test-browser: venv venv-browser
+test-browser: .venv .venv-browser
 	@echo "== lesson, slider, exercise and pages in a real browser"
 	@.venv-browser/bin/python -m pytest -v tests/browser
 
-run: venv
-	@$(PY) tools/build_notebooks.py --pages build
-
-notebooks: venv
-	@$(PY) tools/build_notebooks.py
-
-exercises: venv
-	@$(PY) tools/make_exercises.py
-
 # The versions to test are what was installed, so an environment of the newest is made anew.
 test-newest: PREPARE = rm -rf .venv-newest
-test-colab test-oldest test-newest: venv
+test-colab test-oldest test-newest: .venv
 	@$(PREPARE)
 	@$(PY) tools/check_versions.py $(@:test-%=%)
 
-bench: venv
-	@$(PY) benchmarks/all.py
+notebooks: .venv
+	@$(PY) tools/make_exercises.py
+	@$(PY) tools/build_notebooks.py
+
+pages: .venv
+	@$(PY) tools/build_notebooks.py --pages build
+
+bench: .venv
+	@$(PY) -m benchmarks.all
 
 clean:
-	rm -rf .venv .venv-* build .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-* build .pytest_cache .ruff_cache .hypothesis *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 	find . -name .ipynb_checkpoints -type d -prune -exec rm -rf {} +

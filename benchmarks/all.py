@@ -1,6 +1,6 @@
 """The timings of the course as one table: `make bench`.
 
-    python benchmarks/all.py [--record]
+    python -m benchmarks.all [--record]
 
 On a quiet machine it takes about ten minutes. What a training reaches (smears.py, bccd.py), what it holds in memory
 (memory.py), the six ways (six_ways.py), several devices (devices.py) and a GPU (gpu.py) have tables of their own.
@@ -10,10 +10,6 @@ On a quiet machine it takes about ten minutes. What a training reaches (smears.p
 import argparse
 import datetime
 import os
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks import dataset, loss, step
 from benchmarks.table import head, machine, show
@@ -31,7 +27,7 @@ if __name__ == "__main__":
             "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
             "machine": machine(),
             "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30),
-            "command": "python benchmarks/all.py --record",
+            "command": "python -m benchmarks.all --record",
             "columns": ["what", "ours: median (least to most)", "unit", "yardstick", "ratio", "floor"],
             "rows": rows,
         }

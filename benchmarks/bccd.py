@@ -1,6 +1,6 @@
 """Real blood cells: what the start, the augmentation and the ignore mask are worth, one training each, side by side.
 
-    YOLO_BCCD=FOLDER python benchmarks/bccd.py [--epochs 60] [--only NAME …] [--record]
+    YOLO_BCCD=FOLDER python -m benchmarks.bccd [--epochs 60] [--only NAME …] [--record]
 
 FOLDER holds BCCD, or it is fetched there. Each training has the same photographs, network, anchors, number of steps and
 seed. Average precision is that on the 72 test photographs, with the weights that were best on the 87 for validation.
@@ -8,7 +8,7 @@ seed. Average precision is that on the 72 test photographs, with the weights tha
 
 On a GPU the full network can be trained as well, on JAX for instance; `--record` then writes bccd_gpu.json:
 
-    KERAS_BACKEND=jax YOLO_BCCD=FOLDER python benchmarks/bccd.py --body yolo --input-shape 416 416 --bfloat16 \
+    KERAS_BACKEND=jax YOLO_BCCD=FOLDER python -m benchmarks.bccd --body yolo --input-shape 416 416 --bfloat16 \
         --epochs 200 --batch-size 16 --learning-rate 1e-3 --workers 8 [--record]
 """
 
@@ -24,7 +24,6 @@ from pathlib import Path
 
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import keras
 import numpy as np
@@ -129,7 +128,7 @@ def gpu() -> str | None:
 
 def plain_command(epochs: int) -> str:
     """The command line without further options."""
-    return f"YOLO_BCCD=FOLDER python benchmarks/bccd.py --epochs {epochs}"
+    return f"YOLO_BCCD=FOLDER python -m benchmarks.bccd --epochs {epochs}"
 
 
 def command_of(options: argparse.Namespace, usual: argparse.Namespace) -> str:

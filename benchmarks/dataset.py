@@ -1,6 +1,6 @@
 """Photographs a second from JPEG files to batches, ours beside keras-yolo3's generator, on this machine in one run.
 
-    python benchmarks/dataset.py [--photographs 96] [--repeats 7] [--workers 2]
+    python -m benchmarks.dataset [--photographs 96] [--repeats 7] [--workers 2]
 
 Photographs of 640 x 480 pixels (generated smears, stored as JPEG) become batches of 16 at 416 x 416: decoded, resized
 and moved at random, mirrored, coloured, and their boxes made into targets for 80 classes. The yardstick does what
@@ -11,7 +11,6 @@ take turns. The floor is decoding alone, on one thread.
 """
 
 import os
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -20,7 +19,6 @@ from pathlib import Path
 
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
 from matplotlib.colors import hsv_to_rgb, rgb_to_hsv
@@ -78,6 +76,19 @@ def original_sample(annotation: Annotation, rng: np.random.Generator):
     return pixels, np.column_stack([boxes, annotation.classes])[visible]
 
 
+def check_original(annotation: Annotation) -> None:
+    """Raises unless the boxes of `original_sample` lie on its cells, which are redder than what surrounds them."""
+    rng = np.random.default_rng(0)
+    for _ in range(4):
+        pixels, boxes = original_sample(annotation, rng)
+        inside = np.zeros(SHAPE, bool)
+        for x0, y0, x1, y1 in boxes[:, :4].astype(int):
+            inside[y0:y1, x0:x1] = True
+        redness = pixels.max(-1) - pixels.min(-1)
+        if not redness[inside].mean() > 1.5 * redness[~inside].mean():
+            raise AssertionError("The yardstick moves boxes otherwise than pixels: nothing is timed.")
+
+
 def original_batches(annotations: list[Annotation]):
     """An epoch of keras-yolo3's generator, on one thread. Its loop over boxes is ours: it costs the original more."""
     rng = np.random.default_rng(0)
@@ -110,6 +121,7 @@ def measure(photographs: int = 96, repeats: int = 7, workers: int = 2) -> Iterat
     """The lines of the table, as they are measured."""
     with tempfile.TemporaryDirectory() as folder:
         annotations = write_photographs(Path(folder), photographs)
+        check_original(annotations[0])
         ways = {
             "original": lambda: original_batches(annotations),
             "grids, 1 thread": lambda: our_batches(annotations, "y_true", 1),

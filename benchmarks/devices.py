@@ -1,10 +1,10 @@
 """One training on one device and on two: which engine gives the same weights, for which form of the loss.
 
-    python benchmarks/devices.py [--jax-python PYTHON] [--record]
+    python -m benchmarks.devices [--jax-python PYTHON] [--record]
 
 A body of three convolutions and three heads, eight drawn smears of 64 x 64 as the global batch, three steps of plain
 gradient descent (SGD). "Two devices" are two logical ones in one process, or two processes that talk over 127.0.0.1;
-all of them are this computer's processor. The JAX rows need a Python that has JAX, such as that of `make venv-jax`.
+all of them are this computer's processor. The JAX rows need a Python that has JAX, such as that of `make .venv-jax`.
 
 TensorFlow's own server between processes listens on every address of the machine, whatever address it is told, and
 asks nobody for a password. So two processes are started only in a network of their own, where 127.0.0.1 is all there
@@ -30,7 +30,6 @@ from pathlib import Path
 
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import keras
 import numpy as np
@@ -292,9 +291,10 @@ def trained(name, forms, folder, python=sys.executable):
     running = []
     try:
         for process, environment in enumerate(environments(engine)):
-            command = [python, __file__, "--child", name, str(process), folder, *forms]
+            command = [python, "-m", "benchmarks.devices", "--child", name, str(process), folder, *forms]
             with (folder / f"{process}.log").open("w", encoding="utf-8") as log:
-                running.append(subprocess.Popen(command, env=os.environ | environment, stdout=log, stderr=log))
+                environment = os.environ | environment
+                running.append(subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log))
         for process in running:
             process.wait(SECONDS)
     except subprocess.TimeoutExpired:
@@ -393,7 +393,8 @@ def in_a_network_of_its_own():
         all(map(shutil.which, ("unshare", "ip")))
         and not subprocess.run([*alone, "true"], capture_output=True).returncode
     ):
-        os.execvpe(alone[0], [*alone, sys.executable, *sys.argv], os.environ | {"YOLO_OWN_NETWORK": "1"})
+        again = [*alone, sys.executable, "-m", "benchmarks.devices", *sys.argv[1:]]
+        os.execvpe(alone[0], again, os.environ | {"YOLO_OWN_NETWORK": "1"})
     return False
 
 
@@ -439,7 +440,7 @@ def main():
             "date": str(datetime.date.today()),
             "hardware": hardware,
             "versions": words,
-            "command": "python benchmarks/devices.py --record",
+            "command": "python -m benchmarks.devices --record",
             "what": what,
             "table": table,
         }

@@ -1,7 +1,7 @@
 """The full network on a GPU with JAX: images a second, the share of the chip's matrix rate, and PyTorch beside it.
 
-    python benchmarks/gpu.py [--batch 8 16 32 64 128] [--record]
-    python benchmarks/gpu.py --small
+    python -m benchmarks.gpu [--batch 8 16 32 64 128] [--record]
+    python -m benchmarks.gpu --small
 
 The body of YOLOv3 at 416 x 416 with 80 classes, in bfloat16, compiled by XLA. A training step is timed for each batch
 size, up to the first that does not fit into the memory; all other lines have the batch size that was best. JAX and
@@ -31,7 +31,6 @@ os.environ["KERAS_BACKEND"] = "jax"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # Nearly all of the memory, as PyTorch has it; JAX alone would take three quarters.
 os.environ.setdefault("XLA_PYTHON_CLIENT_MEM_FRACTION", "0.9")
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.table import machine
 from yolo_helpers.anchors import DATA, Heads
@@ -360,7 +359,7 @@ def in_a_process(part: str, options: argparse.Namespace, batch: list[int]) -> di
     """Measures with one framework, which gives the memory back when its process ends; None if that failed."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "result.json"
-        command = [sys.executable, __file__, "--part", part, str(path), "--batch", *map(str, batch)]
+        command = [sys.executable, "-m", "benchmarks.gpu", "--part", part, str(path), "--batch", *map(str, batch)]
         # PyTorch's process reads constants of the package: JAX must not take the GPU's memory for that.
         environment = os.environ | ({"JAX_PLATFORMS": "cpu"} if part == "torch" else {})
         run = subprocess.run([*command, *(["--small"] if options.small else [])], env=environment, stdout=sys.stderr)
@@ -487,7 +486,7 @@ def main(options: argparse.Namespace, size: dict) -> None:
         "date": datetime.datetime.now(tz=datetime.UTC).date().isoformat(),
         "device": jax["device"],
         "machine": machine(),
-        "command": shlex.join(["python", "benchmarks/gpu.py", *sys.argv[1:]]),
+        "command": shlex.join(["python", "-m", "benchmarks.gpu", *sys.argv[1:]]),
         "what": f"{size['body']} body, {size['side']} x {size['side']}, {CLASSES} classes, {jax['parameters']} trained "
         f"parameters, {jax['flop'] / 1e9:.3g} GFLOP an image forward and backward, bfloat16; {WORKERS} threads read "
         f"files; median (least to most) of {size['repeats']} rounds of {size['steps']} steps",

@@ -1,6 +1,6 @@
 """The cost of the loss: forward and gradient, ours beside keras-yolo3's formula, written as the original writes it.
 
-    python benchmarks/loss.py [--batch 16] [--size 416] [--repeats 15]
+    python -m benchmarks.loss [--batch 16] [--size 416] [--repeats 15]
 
 For 1, 20 and 100 boxes an image with 80 classes, and for 1, 20 and 1000 classes with 20 boxes. The yardstick is the
 original's way: masks over all slots, and the ignore mask one image at a time, in a loop that selects the true boxes of
@@ -11,14 +11,11 @@ numbers, as every loss with a gradient must.
 """
 
 import os
-import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 os.environ["KERAS_BACKEND"] = "tensorflow"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
 import tensorflow as tf

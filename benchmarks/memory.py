@@ -1,6 +1,6 @@
 """How much memory a training takes: the most that a process ever held, for each batch size, frozen and not.
 
-    python benchmarks/memory.py [--batch 2 8] [--size 416] [--body tiny]
+    python -m benchmarks.memory [--batch 2 8] [--size 416] [--body tiny]
 
 Every figure is a process of its own, since a process seldom gives memory back. On a CPU, of all memory (resident set);
 what a GPU would take of its own is another number, and not measured here.
@@ -11,16 +11,12 @@ import os
 import resource
 import subprocess
 import sys
-from pathlib import Path
-
-ROOT = Path(__file__).resolve().parents[1]
 
 
 def measure(body_name: str, size: int, batch: int, frozen: bool) -> None:
     """Three steps in this process; prints gigabytes."""
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    sys.path.insert(0, str(ROOT))
     import keras
     import numpy as np
 
@@ -57,9 +53,9 @@ if __name__ == "__main__":
     print("| batch | frozen body, GiB | all trained, GiB |")
     print("| --- | --- | --- |")
     for batch in options.batch:
-        command = [sys.executable, __file__, "--body", options.body, "--size", str(options.size), "--one", str(batch)]
-        most = [
-            float(subprocess.run([*command, str(frozen)], check=True, capture_output=True, text=True).stdout)
-            for frozen in (True, False)
-        ]
+        most = []
+        for frozen in (True, False):
+            command = [sys.executable, "-m", "benchmarks.memory", "--body", options.body, "--size", str(options.size)]
+            command += ["--one", str(batch), str(frozen)]
+            most.append(float(subprocess.run(command, check=True, capture_output=True, text=True).stdout))
         print(f"| {batch} | {most[0]:.1f} | {most[1]:.1f} |", flush=True)

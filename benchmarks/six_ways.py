@@ -1,6 +1,6 @@
 """The six ways of lesson 05a: seconds for a step of training, and for the first step, which traces the graph.
 
-    python benchmarks/six_ways.py [--repeats 5] [--record]
+    python -m benchmarks.six_ways [--repeats 5] [--record]
 
 The micro body, photographs of 192 x 256, batch 8. The ways take turns, so that a busy minute of the machine hits all.
 `--record` writes data/recorded/six_ways.json, which lesson 05b shows.
@@ -13,14 +13,11 @@ import logging
 import os
 import platform
 import statistics
-import sys
 import tempfile
 import time
-from pathlib import Path
 
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import keras
 import tensorflow as tf
@@ -100,7 +97,7 @@ def main():
             "date": str(datetime.date.today()),
             "hardware": words.split(";")[0],
             "versions": words.split("; ")[1],
-            "command": f"python benchmarks/six_ways.py --repeats {options.repeats} --record",
+            "command": f"python -m benchmarks.six_ways --repeats {options.repeats} --record",
             "what": what,
             "milliseconds": {  # median, least and most of the rounds
                 way: [round(1000 * value) for value in (statistics.median(times), min(times), max(times))]

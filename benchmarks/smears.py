@@ -1,6 +1,6 @@
 """Generated smears: average precision after one minute of `fit` from random weights, and what three settings are worth.
 
-    python benchmarks/smears.py [--seconds 60] [--repeats 1]
+    python -m benchmarks.smears [--seconds 60] [--repeats 1]
 
 Each training has the same pictures and the same time, TensorFlow's tracing included. The learning rate falls
 along a cosine over that time. Average precision is that on 100 pictures that were not learnt from, with the last
@@ -11,14 +11,12 @@ import argparse
 import math
 import os
 import platform
-import sys
 import tempfile
 import time
 from pathlib import Path
 
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import keras
 import numpy as np

@@ -1,6 +1,6 @@
 """A whole training step on the processor: images a second, and how busy the processor is.
 
-    python benchmarks/step.py [--body tiny] [--size 416] [--batch 8] [--repeats 7]
+    python -m benchmarks.step [--body tiny] [--size 416] [--batch 8] [--repeats 7]
 
 The yardstick is what a large float32 matrix product reaches on this machine in the same run: the images a second that
 this rate would do, if a step were nothing but its convolutions. Their floating-point operations are counted from their
@@ -10,14 +10,11 @@ loss, optimiser. The step without the loss has the mean square of the heads in i
 """
 
 import os
-import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 os.environ["KERAS_BACKEND"] = "tensorflow"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import keras
 import numpy as np
@@ -42,7 +39,10 @@ class MeanSquare(keras.layers.Layer):
 
 
 def step_operations(body: keras.Model) -> float:
-    """Floating-point operations of one image, forward and backward, in convolutions alone."""
+    """Floating-point operations of one image, forward and backward, in convolutions alone.
+
+    Counted so, the body of YOLOv3 at 416 x 416 with 80 classes has 65.86e9 forward, which is what darknet prints.
+    """
     total = 0
     for number, layer in enumerate(layer for layer in body.layers if isinstance(layer, keras.layers.Conv2D)):
         rows, columns, filters = layer.output.shape[1:]

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from tools.make_data import coco_json, text_lines, voc_xml, yolo_label
+from data.make_smears import coco_json, text_lines, voc_xml, yolo_label
 from yolo_helpers.annotations import Annotation, AnnotationError, get_classes, read_annotations, write_lines
 
 BCCD = Path(__file__).resolve().parents[2] / "shared" / "data" / "bccd" / "BCCD"

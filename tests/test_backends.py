@@ -1,6 +1,7 @@
 """Loss, training and detection on whichever backend Keras runs: TensorFlow, JAX or PyTorch.
 
-`make jax` runs this file where TensorFlow is not installed; run on TensorFlow, it starts itself on the others it finds.
+`make test-jax` runs this file where TensorFlow is not installed; run on TensorFlow, it starts itself on the others it
+finds.
 """
 
 import importlib.util
@@ -274,7 +275,7 @@ def gpu_benchmark(*arguments):
     # Without its newer way of making code for the CPU, XLA compiles these steps in half the time.
     flags = os.environ.get("XLA_FLAGS", "") + " --xla_cpu_use_fusion_emitters=false"
     environment = os.environ | {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": flags}
-    command = [sys.executable, "benchmarks/gpu.py", *arguments]
+    command = [sys.executable, "-m", "benchmarks.gpu", *arguments]
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
 
 

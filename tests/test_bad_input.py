@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from reference import ANCHORS, ROOT, detector_of, heads_that_see, iou, random_case
 
-from tools.make_data import coco_json
+from data.make_smears import coco_json
 from yolo_helpers.anchors import Heads
 from yolo_helpers.annotations import Annotation, AnnotationError, read_annotations
 from yolo_helpers.commands import main

@@ -9,7 +9,7 @@ import nbformat
 import numpy as np
 import pytest
 
-from tools.make_logs import COLUMNS, EPOCHS, HEALTHY, RECIPES, in_json
+from data.recorded.make_logs import COLUMNS, EPOCHS, HEALTHY, RECIPES, in_json
 from yolo_helpers import checks
 from yolo_helpers.anchors import DATA, anchor_iou
 from yolo_helpers.annotations import Annotation
@@ -490,7 +490,7 @@ def test_the_logs_are_as_the_hints_say():
 
 
 def test_the_record_belongs_to_its_tool():
-    assert RECORD["command"] == "python tools/make_logs.py" and RECORD["date"] and RECORD["versions"]["keras"]
+    assert RECORD["command"] == "python -m data.recorded.make_logs" and RECORD["date"] and RECORD["versions"]["keras"]
     assert {name: RECORD["healthy"][name] for name in HEALTHY} == HEALTHY
     for letter, log in RECORD["logs"].items():
         assert RECIPES[log["cause"]] == (letter, log["changes"])

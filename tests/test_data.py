@@ -1,4 +1,4 @@
-"""data/ is what tools/make_data.py makes, and its four annotation formats say the same."""
+"""data/ is what data/make_smears.py makes, and its four annotation formats say the same."""
 
 import platform
 import subprocess
@@ -17,20 +17,20 @@ ROOT = Path(__file__).resolve().parents[1]
 DATA = ROOT / "data"
 DARKNET = ROOT.parent / "shared" / "data" / "darknet"
 SOURCES = {"text": "annotations.txt", "voc": "voc", "coco": "coco.json", "yolo": "."}
-# Files of data/ that make_data.py does not write.
-BY_HAND = ("README.md", "course.png", "recorded", "smears.cfg", "smears.weights")
+# Files of data/ that make_smears.py does not write.
+OTHERS = ("README.md", "course.png", "make_", "__pycache__", "recorded", "smears.cfg", "smears.weights")
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     folder = tmp_path_factory.mktemp("data")
-    subprocess.run([sys.executable, ROOT / "tools" / "make_data.py", folder], check=True)
+    subprocess.run([sys.executable, "-m", "data.make_smears", folder], cwd=ROOT, check=True)
     return folder
 
 
 def files(folder):
     found = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
-    return {name for name in found if not name.startswith(BY_HAND)}
+    return {name for name in found if not name.startswith(OTHERS)}
 
 
 def test_the_program_writes_every_file(made):

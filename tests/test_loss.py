@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from reference import ANCHORS, MASKS, needs_oracle, oracle_case, plain_targets, plain_terms, random_boxes, random_case
 
-from tools.record_parity import RECORD, compare
+from data.recorded.record_parity import RECORD, compare
 from yolo_helpers.anchors import objects_gathered
 from yolo_helpers.loss import (
     TRUE_BOXES_AT_ONCE,

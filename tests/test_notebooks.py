@@ -364,7 +364,7 @@ def test_only_durations_and_addresses_may_differ(old, new, tag, same):
     assert same_results(one, two) == same
 
 
-# The pages of `make run` ---------------------------------------------------------------------------------------------
+# The pages of `make pages` --------------------------------------------------------------------------------------------
 
 
 DRAW = """

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from benchmarks import devices
-from tools.make_weights import INPUT_SHAPE, cfg_text
-from tools.record_darknet import GROCERY, RECORD, compare
+from data.make_weights import INPUT_SHAPE, cfg_text
+from data.recorded.record_darknet import GROCERY, RECORD, compare
 from yolo_helpers.anchors import DATA
 from yolo_helpers.annotations import get_classes, read_annotations
 from yolo_helpers.darknet import build_body, load_weights, read_cfg

@@ -1,6 +1,6 @@
 """Feeds a reader with files that atheris invents, up to the first that is neither read nor refused in a sentence.
 
-python tools/fuzz.py READER [--seconds 600]
+PYTHONPATH=COURSE python -m tools.fuzz READER [--seconds 600]
 
 Atheris changes files at random and keeps those that reach new lines of the package. It is no part of the course's
 environment; CONTRIBUTING.md says how to install it into one of its own. What it found once is kept as a test: see
@@ -23,11 +23,8 @@ import atheris
 import numpy as np
 from PIL import Image
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
-from tools.make_data import coco_json, text_lines, voc_xml, yolo_label  # noqa: E402 - found only after the line above
-
 with atheris.instrument_imports(include=["yolo_helpers"]):
+    from data.make_smears import coco_json, text_lines, voc_xml, yolo_label
     from yolo_helpers.annotations import AnnotationError, read_annotations
     from yolo_helpers.darknet import build_body, load_weights, save_weights
 

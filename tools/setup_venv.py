@@ -1,7 +1,8 @@
-"""Set up an environment: `.venv` with exactly the packages of requirements.txt, or one of those beside it.
+"""Set up an environment: `.venv` with exactly the packages of requirements/course.txt, or one of those beside it.
 
 `.venv-jax`, `.venv-colab` and `.venv-browser` have files of pins too. `.venv-oldest` and `.venv-newest` have what
-pyproject.toml asks for, at its lower bounds or as new as the index has it.
+pyproject.toml asks for, at its lower bounds or as new as the index has it. `.venv` and `.venv-jax` also hold the
+package itself, as a pointer to this folder; where a notebook runs as on Colab, its set-up cell fetches the package.
 
 Called by the Makefile, standard library only. The copy of the requirements inside the environment is the mark of a
 finished installation. It is written last, so one that failed or was broken off is not taken for a good one, and a
@@ -21,12 +22,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 OLDEST, NEWEST = (3, 11), (3, 13)
-LOCKED = {
-    ".venv": "requirements.txt",
-    ".venv-jax": "requirements-jax.txt",
-    ".venv-browser": "requirements-browser.txt",
-    ".venv-colab": "requirements-colab.txt",
-}
+LOCKED = {".venv": "course.txt", ".venv-jax": "jax.txt", ".venv-browser": "browser.txt", ".venv-colab": "colab.txt"}
+WITH_THE_PACKAGE = (".venv", ".venv-jax")
 ON_DISK = {
     ".venv": "2.5 GB",
     ".venv-jax": "0.7 GB",
@@ -52,7 +49,7 @@ def requirements(root: Path, name: str) -> str:
         The lines of a requirements file.
     """
     if name in LOCKED:
-        return (root / LOCKED[name]).read_text(encoding="utf-8")
+        return (root / "requirements" / LOCKED[name]).read_text(encoding="utf-8")
     import tomllib  # here, so that a Python that is too old to have it is told so in main
 
     project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -94,7 +91,11 @@ def install(root: Path, name: str) -> None:
         mark = target / "installed-requirements.txt"
         beside = mark.with_suffix(".part")
         beside.write_text(requirements(root, name), encoding="utf-8")
-        _pip_install(target, beside, hashes=name in LOCKED)
+        # A file with hashes names every package, so pip need not ask what each of them wants.
+        _pip_install(target, *(["--no-deps", "--require-hashes"] if name in LOCKED else []), "-r", beside)
+        if name in WITH_THE_PACKAGE:
+            # With the setuptools that was just installed, so that nothing is fetched.
+            _pip_install(target, "--no-deps", "--no-build-isolation", "--editable", root)
         os.replace(beside, mark)
         finished = True
     except OSError as error:
@@ -116,10 +117,9 @@ def _create(target: Path) -> None:
         ) from error
 
 
-def _pip_install(target: Path, requirements: Path, hashes: bool) -> None:
+def _pip_install(target: Path, *what: str | Path) -> None:
     command = [target / "bin" / "python", "-m", "pip", "install", "--no-user", "--disable-pip-version-check"]
-    # A file with hashes names every package, so pip need not ask what each of them wants.
-    command += ["--no-input", *(["--no-deps", "--require-hashes"] if hashes else []), "-r", requirements]
+    command += ["--no-input", *what]
     show = sys.stderr.isatty()
     packages, last_lines = 0, []
     with subprocess.Popen(

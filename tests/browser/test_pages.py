@@ -1,4 +1,4 @@
-"""The pages of `make run` on a phone's narrow screen: nothing is cut off or too pale to read."""
+"""The pages of `make pages` on a phone's narrow screen: nothing is cut off or too pale to read."""
 
 import subprocess
 

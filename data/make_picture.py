@@ -1,6 +1,6 @@
 """Draw README.md's picture, data/course.png: what a trained detector finds, and the graph that it was trained with.
 
-    python tools/make_picture.py [FILE]
+    python -m data.make_picture [FILE]
 
 It trains the miniature network on generated smears for about a minute. The picture is not the same byte for byte on
 every machine, since training rounds differently from one processor to another.
@@ -12,29 +12,27 @@ import sys
 import tempfile
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-import keras  # noqa: E402
-import matplotlib  # noqa: E402
+import keras
+import matplotlib
 
 matplotlib.use("Agg")
 
-import matplotlib.pyplot as plt  # noqa: E402
-import numpy as np  # noqa: E402
-from PIL import Image  # noqa: E402
+import matplotlib.pyplot as plt
+import numpy as np
+from PIL import Image
 
-from yolo_helpers.anchors import Heads, get_anchors, kmeans_anchors  # noqa: E402
-from yolo_helpers.annotations import box_sizes, read_annotations  # noqa: E402
-from yolo_helpers.dataset import YoloDataset  # noqa: E402
-from yolo_helpers.detection import Detections, detect  # noqa: E402
-from yolo_helpers.loss import identity_loss  # noqa: E402
-from yolo_helpers.model import inference_model, micro_yolo_body  # noqa: E402
-from yolo_helpers.plots import show_boxes, show_graph  # noqa: E402
-from yolo_helpers.smear import CLASS_NAMES, draw_smear, write_smears  # noqa: E402
-from yolo_helpers.training_model import create_model  # noqa: E402
+from yolo_helpers.anchors import DATA, Heads, get_anchors, kmeans_anchors
+from yolo_helpers.annotations import box_sizes, read_annotations
+from yolo_helpers.dataset import YoloDataset
+from yolo_helpers.detection import Detections, detect
+from yolo_helpers.loss import identity_loss
+from yolo_helpers.model import inference_model, micro_yolo_body
+from yolo_helpers.plots import show_boxes, show_graph
+from yolo_helpers.smear import CLASS_NAMES, draw_smear, write_smears
+from yolo_helpers.training_model import create_model
 
 INPUT_SHAPE = (96, 128)  # small, so that training is short
 SHOWN_SHAPE = (288, 384)  # the same kind of picture, drawn larger: the network is shown it scaled down
@@ -54,7 +52,7 @@ def train_detector(pictures: int, epochs: int) -> tuple[keras.Model, np.ndarray]
     keras.utils.set_random_seed(1)
     with tempfile.TemporaryDirectory() as folder:
         photographs, _ = read_annotations(write_smears(folder, pictures, INPUT_SHAPE, seed=1))
-        anchors = kmeans_anchors(box_sizes(photographs, INPUT_SHAPE), get_anchors(ROOT / "data" / "yolo_anchors.txt"))
+        anchors = kmeans_anchors(box_sizes(photographs, INPUT_SHAPE), get_anchors(DATA / "yolo_anchors.txt"))
         heads = Heads(INPUT_SHAPE, anchors, len(CLASS_NAMES))
         data = YoloDataset(photographs, heads)
         body = micro_yolo_body(keras.Input((*INPUT_SHAPE, 3)), 3, len(CLASS_NAMES))
@@ -84,7 +82,7 @@ def draw_picture(image: np.ndarray, found: Detections, path: Path) -> None:
 def main() -> None:
     """Train, detect and draw; the file's name may be given on the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("file", nargs="?", type=Path, default=ROOT / "data" / "course.png")
+    parser.add_argument("file", nargs="?", type=Path, default=DATA / "course.png")
     path = parser.parse_args().file
     detector, heads = train_detector(pictures=240, epochs=EPOCHS)
     image = draw_smear(np.random.default_rng(6), SHOWN_SHAPE)[0]

@@ -1,21 +1,19 @@
 """Makes the generated part of data/: the small smear data set in all four annotation formats, anchors, class lists.
 
-python tools/make_data.py          writes into data/
-python tools/make_data.py FOLDER   writes elsewhere, to compare
+python -m data.make_smears          writes into data/
+python -m data.make_smears FOLDER   writes elsewhere, to compare
 """
 
 import argparse
 import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from xml.sax.saxutils import escape
 
 import numpy as np
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
-from yolo_helpers import smear  # noqa: E402 - found only after the line above
+from yolo_helpers import smear
+from yolo_helpers.anchors import DATA
 
 COUNT, IMAGE_SHAPE, SEED = 8, (192, 256), 2024
 
@@ -130,5 +128,5 @@ def main(folder: Path) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", nargs="?", type=Path, default=ROOT / "data")
+    parser.add_argument("folder", nargs="?", type=Path, default=DATA)
     main(parser.parse_args().folder)

@@ -3,21 +3,17 @@
 The network and darknet's numbers (`../shared/data/grocery_tiny`: a narrow YOLOv3-tiny with 60 classes, from
 minsikky/yolov3-tiny_int8 @ 51e655df, MIT) are not part of the course. Without them nothing is written.
 
-    KERAS_BACKEND=tensorflow python tools/record_darknet.py
+    KERAS_BACKEND=tensorflow python -m data.recorded.record_darknet
 """
 
 import json
 import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 import keras
 import numpy as np
 from PIL import Image
-from reference import ROOT, SHARED
 
+from tests.reference import ROOT, SHARED
 from yolo_helpers.boxes import box_iou
 from yolo_helpers.darknet import build_body, load_weights, read_cfg
 from yolo_helpers.detection import detect

@@ -3,19 +3,15 @@
 The reference (`../shared/oracle`, not part of the course) holds made-up batches with what the original code, unmodified
 (commit e6598d1), computed for them. Without it nothing is written.
 
-    KERAS_BACKEND=tensorflow python tools/record_parity.py
+    KERAS_BACKEND=tensorflow python -m data.recorded.record_parity
 """
 
 import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 import numpy as np
 import tensorflow as tf
-from reference import ORACLE, ROOT, oracle_case
 
+from tests.reference import ORACLE, ROOT, oracle_case
 from yolo_helpers.files import write_json
 from yolo_helpers.loss import yolo_loss
 

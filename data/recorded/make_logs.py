@@ -5,8 +5,8 @@ single line of RECIPES. Beside the logs stand the scores of what the healthy one
 It takes about ten minutes on two cores. The record is written after every training; with causes named, only these are
 trained again, and the others stay as they are.
 
-    python tools/make_logs.py
-    python tools/make_logs.py healthy "body left frozen"
+    python -m data.recorded.make_logs
+    python -m data.recorded.make_logs healthy "body left frozen"
 """
 
 import datetime
@@ -24,11 +24,10 @@ from pathlib import Path
 
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import keras
 
-from yolo_helpers.anchors import Heads, default_anchors, grid_shapes, kmeans_anchors
+from yolo_helpers.anchors import DATA, Heads, default_anchors, grid_shapes, kmeans_anchors
 from yolo_helpers.annotations import Annotation, box_sizes, read_annotations
 from yolo_helpers.dataset import YoloDataset
 from yolo_helpers.detection import detect
@@ -38,8 +37,7 @@ from yolo_helpers.model import inference_model, micro_yolo_body
 from yolo_helpers.smear import write_smears
 from yolo_helpers.training import freeze
 
-ROOT = Path(__file__).resolve().parents[1]
-RECORD = ROOT / "data" / "recorded" / "training_logs.json"
+RECORD = DATA / "recorded" / "training_logs.json"
 SHAPE, EPOCHS, BATCH = (96, 128), 10, 8
 JUDGED, LOWEST_SCORE = 12, 0.1  # validation photographs for exercise 4.4, and the score from which detections count
 COLUMNS = ("loss", "xy", "wh", "confidence", "class", "val_loss", "val_class", "val_AP50")
@@ -159,7 +157,7 @@ def main(causes: list[str]) -> None:
         "hardware": "2 cores, no GPU",
         "versions": {"python": platform.python_version()}
         | {name: version(name) for name in ("tensorflow", "keras", "numpy", "pillow")},
-        "command": "python tools/make_logs.py",
+        "command": "python -m data.recorded.make_logs",
         "data": "96 smears of 96 x 128 pixels to learn from (seed 1), 32 for validation (seed 2)",
         "healthy": HEALTHY | {"epochs": EPOCHS, "batch_size": BATCH, "body": "micro, from random weights"},
         "detections": before.get("detections"),

@@ -3,25 +3,21 @@
 Some two minutes on two cores. Another processor rounds otherwise, so the file is not the same everywhere; how good a
 network it holds is tested (tests/test_data.py).
 
-    KERAS_BACKEND=tensorflow python tools/make_weights.py
+    KERAS_BACKEND=tensorflow python -m data.make_weights
 """
 
-import sys
 import tempfile
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+import keras
 
-import keras  # noqa: E402 - found only after the line above
-
-from yolo_helpers.anchors import Heads, default_anchors, kmeans_anchors  # noqa: E402
-from yolo_helpers.annotations import box_sizes, read_annotations  # noqa: E402
-from yolo_helpers.darknet import Header, save_weights  # noqa: E402
-from yolo_helpers.dataset import YoloDataset  # noqa: E402
-from yolo_helpers.model import micro_yolo_body  # noqa: E402
-from yolo_helpers.smear import CLASS_NAMES, write_file, write_smears  # noqa: E402
-from yolo_helpers.training import Stage, train  # noqa: E402
+from yolo_helpers.anchors import DATA, Heads, default_anchors, kmeans_anchors
+from yolo_helpers.annotations import box_sizes, read_annotations
+from yolo_helpers.darknet import Header, save_weights
+from yolo_helpers.dataset import YoloDataset
+from yolo_helpers.model import micro_yolo_body
+from yolo_helpers.smear import CLASS_NAMES, write_file, write_smears
+from yolo_helpers.training import Stage, train
 
 INPUT_SHAPE, COUNT, EPOCHS, BATCH = (192, 256), 320, 14, 8
 
@@ -71,5 +67,5 @@ if __name__ == "__main__":
         data = YoloDataset(smears, heads, BATCH, workers=2)
         data.augment = False
         train(body, data, [Stage(EPOCHS, 5e-3)], Path(folder) / "training", verbose=2)
-    save_weights(body, ROOT / "data" / "smears.weights", Header(0, 2, 0, EPOCHS * len(smears)))
-    write_file(ROOT / "data" / "smears.cfg", cfg_text(anchors).encode())
+    save_weights(body, DATA / "smears.weights", Header(0, 2, 0, EPOCHS * len(smears)))
+    write_file(DATA / "smears.cfg", cfg_text(anchors).encode())

@@ -3,13 +3,12 @@
 import keras
 import numpy as np
 import pytest
-from reference import needs_oracle, oracle_case
+from reference import oracle_case
 
 from benchmarks import dataset, loss, step
 from benchmarks.table import Row
 
 
-@needs_oracle
 @pytest.mark.parametrize("number", [0, 2])  # the tiny case has the original's own masks
 def test_the_original_formula_is_restated_rightly(number):
     case = oracle_case(number)

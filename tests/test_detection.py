@@ -13,7 +13,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from reference import ANCHORS, ROOT, SHARED, detector_of, heads_that_see, needs_oracle, oracle_case
+from reference import ANCHORS, ROOT, SHARED, detector_of, heads_that_see, oracle_case
 
 from yolo_helpers.annotations import get_classes
 from yolo_helpers.boxes import box_iou
@@ -22,7 +22,6 @@ from yolo_helpers.detection import BEST, SETTINGS, detect, load_detector, main, 
 from yolo_helpers.model import inference_model, micro_yolo_body
 
 
-@needs_oracle
 @pytest.mark.parametrize("number", [0, 1, 2])
 def test_detections_are_the_originals(number):
     case = oracle_case(number)

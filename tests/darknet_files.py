@@ -91,11 +91,11 @@ class Draw:
         return numbers.reshape(shape)
 
 
-def small_weights():
-    """A weights file for SMALL."""
+def random_weights(text):
+    """A weights file for a cfg."""
     draw, channels, parts = Draw(SEED), [], [struct.pack("<3iq", *HEADER)]
     into = 3
-    for kind, options in sections(SMALL)[1:]:
+    for kind, options in sections(text)[1:]:
         if kind == "convolutional":
             filters, size, norm = int(options["filters"]), int(options["size"]), "batch_normalize" in options
             parts.append(draw(filters) - np.float32(0.5))  # beta, or the bias
@@ -127,7 +127,7 @@ def picture(shape):
 def given_digest():
     """SHA-256 of all that darknet's C code was given."""
     arrays = [small_image(), *(picture(shape) for shape, _ in LETTERBOXED)]
-    return hashlib.sha256(b"".join([SMALL.encode(), small_weights(), *(a.tobytes() for a in arrays)])).hexdigest()
+    return hashlib.sha256(b"".join([SMALL.encode(), random_weights(SMALL), *(a.tobytes() for a in arrays)])).hexdigest()
 
 
 def yolov3(side, classes, spp=False):

@@ -8,17 +8,23 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import pytest
 
 from yolo_helpers.boxes import letterbox
 from yolo_helpers.targets import preprocess_true_boxes
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"
+GROCERY = SHARED / "data" / "grocery_tiny"
 PARITY = Path(__file__).resolve().parent / "parity"  # the numbers of keras-yolo3 and of darknet
 ANCHORS = np.array(
     [[10, 13], [16, 30], [33, 23], [30, 61], [62, 45], [59, 119], [116, 90], [156, 198], [373, 326]], np.float32
 )
 MASKS = {9: [[6, 7, 8], [3, 4, 5], [0, 1, 2]], 6: [[3, 4, 5], [0, 1, 2]]}
+
+needs_grocery = pytest.mark.skipif(
+    not GROCERY.is_dir(), reason=f"needs the grocery photographs and the network trained on them, {GROCERY}"
+)
 
 
 def oracle_case(number):

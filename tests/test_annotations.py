@@ -727,7 +727,7 @@ def test_files_are_closed(tmp_path, recwarn):
 
 # -------------------------------------------------------------------------------------------- the real photographs
 
-with_bccd = pytest.mark.skipif(not BCCD.is_dir(), reason="the BCCD photographs are not in ../shared/data/bccd")
+with_bccd = pytest.mark.skipif(not BCCD.is_dir(), reason=f"needs the BCCD photographs, {BCCD}")
 
 
 @with_bccd

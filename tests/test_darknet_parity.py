@@ -28,7 +28,7 @@ def cfg_path(tmp_path_factory):
 def body(cfg_path):
     """The small network with the weights that darknet was given."""
     weights = cfg_path.with_name("small.weights")
-    weights.write_bytes(files.small_weights())
+    weights.write_bytes(files.random_weights(files.SMALL))
     model = build_body(cfg_path)
     assert load_weights(model, weights) == (files.SMALL.count("[conv"), Header(*files.HEADER))
     return model
@@ -53,7 +53,7 @@ def test_the_heads_are_darknets(darknet, body):
 
 def test_weights_are_saved_as_darknet_had_them(body, tmp_path):
     save_weights(body, tmp_path / "again.weights", Header(*files.HEADER))
-    assert (tmp_path / "again.weights").read_bytes() == files.small_weights()
+    assert (tmp_path / "again.weights").read_bytes() == files.random_weights(files.SMALL)
 
 
 @pytest.mark.parametrize("number", [0, 1, 2])

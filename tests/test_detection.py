@@ -13,7 +13,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from reference import ANCHORS, ROOT, SHARED, detector_of, heads_that_see, oracle_case
+from reference import ANCHORS, GROCERY, ROOT, detector_of, heads_that_see, needs_grocery, oracle_case
 
 from yolo_helpers.annotations import get_classes
 from yolo_helpers.boxes import box_iou
@@ -256,10 +256,8 @@ def test_faulty_arguments_are_said_before_anything_is_written(planted, tmp_path,
 
 # Darknet's networks
 
-GROCERY = SHARED / "data/grocery_tiny"
 
-
-@pytest.mark.skipif(not GROCERY.exists(), reason="the trained darknet network is not here")
+@needs_grocery
 def test_a_network_of_darknets_finds_what_darknet_finds(tmp_path):
     arguments = [f"--cfg={GROCERY}/yolov3-tiny-aix2022.cfg", f"--weights={GROCERY}/yolov3-tiny-aix2022.weights"]
     arguments += [f"--classes={GROCERY}/yolohw.names", "--threshold=0.24", f"--out={tmp_path}", str(GROCERY / "images")]

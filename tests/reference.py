@@ -15,18 +15,21 @@ from yolo_helpers.targets import preprocess_true_boxes
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"
-ORACLE = SHARED / "oracle" / "keras_yolo3_reference.npz"
+GROCERY = SHARED / "data" / "grocery_tiny"
+PARITY = Path(__file__).resolve().parent / "parity"  # the numbers of keras-yolo3 and of darknet
 ANCHORS = np.array(
     [[10, 13], [16, 30], [33, 23], [30, 61], [62, 45], [59, 119], [116, 90], [156, 198], [373, 326]], np.float32
 )
 MASKS = {9: [[6, 7, 8], [3, 4, 5], [0, 1, 2]], 6: [[3, 4, 5], [0, 1, 2]]}
 
-needs_oracle = pytest.mark.skipif(not ORACLE.exists(), reason=f"the original's numbers are not here: {ORACLE}")
+needs_grocery = pytest.mark.skipif(
+    not GROCERY.is_dir(), reason=f"needs the grocery photographs and the network trained on them, {GROCERY}"
+)
 
 
 def oracle_case(number):
     """One case of the original's numbers as a dict; the tiny one uses the original's masks, quirk included."""
-    with np.load(ORACLE) as file:
+    with np.load(PARITY / "keras_yolo3.npz") as file:
         case = {name.split("/")[1]: file[name] for name in file.files if name.startswith(f"case{number}/")}
     case["heads"] = len(case["anchors"]) // 3
     case["mask"] = [[3, 4, 5], [1, 2, 3]] if case["heads"] == 2 else None

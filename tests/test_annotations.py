@@ -621,7 +621,7 @@ def test_bad_class_files(tmp_path, content, words):
 
 # -------------------------------------------------------------------------------------------- the real photographs
 
-with_bccd = pytest.mark.skipif(not BCCD.is_dir(), reason="the BCCD photographs are not in ../shared/data/bccd")
+with_bccd = pytest.mark.skipif(not BCCD.is_dir(), reason=f"needs the BCCD photographs, {BCCD}")
 
 
 @with_bccd

@@ -22,7 +22,6 @@ from reference import (
     MASKS,
     ROOT,
     heads_that_see,
-    needs_oracle,
     oracle_case,
     plain_terms,
     random_boxes,
@@ -96,7 +95,6 @@ def test_the_package_does_not_import_tensorflow():
     assert not TENSORFLOW_IMPORTED
 
 
-@needs_oracle
 @pytest.mark.parametrize(("number", "compiled"), sorted({(0, FASTEST), (1, FASTEST), (2, FASTEST), (1, False)}))
 def test_loss_and_gradient_are_the_originals(number, compiled):
     case = oracle_case(number)

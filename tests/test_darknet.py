@@ -9,10 +9,11 @@ import sys
 import keras
 import numpy as np
 import pytest
+from darknet_files import digest, random_weights, yolov3
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from reference import SHARED
+from reference import GROCERY, SHARED, needs_grocery
 
 from yolo_helpers.darknet import Header, build_body, load_weights, read_cfg, save_weights
 from yolo_helpers.detection import yolo_eval
@@ -20,11 +21,10 @@ from yolo_helpers.images import letterbox_image
 from yolo_helpers.model import inference_model, micro_yolo_body, tiny_yolo_body, yolo_body
 
 CFGS = SHARED / "data/darknet/cfg"
-GROCERY = SHARED / "data/grocery_tiny"
 GROCERY_CFG, GROCERY_WEIGHTS = GROCERY / "yolov3-tiny-aix2022.cfg", GROCERY / "yolov3-tiny-aix2022.weights"
 PARITY = SHARED / "data/darknet_parity"
 
-needs_data = pytest.mark.skipif(not GROCERY.exists(), reason=f"darknet's files and numbers are not here: {GROCERY}")
+needs_dog = pytest.mark.skipif(not PARITY.is_dir(), reason=f"needs darknet's photograph of a dog, {PARITY}")
 
 
 def conv(filters, size, stride=1):
@@ -215,40 +215,28 @@ def grocery():
     return body
 
 
-@needs_data
+@needs_grocery
 def test_a_trained_network_gives_darknets_outputs(grocery):
     reference = GROCERY / "darknet_ref_aix2022.CAPP_testset_close_10094.jpg.npz"
     assert parity(reference, grocery, ["layer13", "layer20"]) < 1e-3
 
 
-@pytest.fixture(scope="module")
-def random_weights(tmp_path_factory):
-    """A function that makes the weights of a cfg with the script that made darknet's."""
-
-    def make(cfg_path):
-        path = tmp_path_factory.mktemp("weights") / "random.weights"
-        script = PARITY / "make_random_weights.py"
-        subprocess.run([sys.executable, script, cfg_path, path], check=True, capture_output=True)
-        return path
-
-    return make
-
-
-@needs_data
-def test_the_cfg_and_the_tiny_body_give_darknets_outputs(random_weights):
-    path = random_weights(CFGS / "yolov3-tiny.cfg")
+@needs_dog
+def test_the_cfg_and_the_tiny_body_give_darknets_outputs(tmp_path):
+    path = tmp_path / "random.weights"  # by the script that made darknet's
+    command = [sys.executable, PARITY / "make_random_weights.py", CFGS / "yolov3-tiny.cfg", path]
+    subprocess.run(command, check=True, capture_output=True)
     for body in (build_body(CFGS / "yolov3-tiny.cfg"), tiny_yolo_body(keras.Input((416, 416, 3)), 3, 80)):
         assert load_weights(body, path) == (13, Header(0, 2, 0, 32013312))
         assert parity(PARITY / "darknet_ref_random_tiny.dog.jpg.npz", body, ["layer15", "layer22"]) < 1e-3
 
 
-@needs_data
-def test_the_cfg_and_the_full_body_give_the_same_outputs(random_weights, cfg):
-    text = (CFGS / "yolov3.cfg").read_text(encoding="utf-8")
-    path = cfg(text.replace("width=608", "width=64").replace("height=608", "height=96"))
-    from_cfg, plain = build_body(path), yolo_body(keras.Input((96, 64, 3)), 3, 80)
+def test_the_cfg_and_the_full_body_give_the_same_outputs(cfg, tmp_path):
+    text = yolov3(608, 80).replace("width=608", "width=64").replace("height=608", "height=96")
+    from_cfg, plain = build_body(cfg(text)), yolo_body(keras.Input((96, 64, 3)), 3, 80)
     assert from_cfg.count_params() == plain.count_params() == 62_001_757
-    weights = random_weights(path)
+    weights = tmp_path / "random.weights"
+    weights.write_bytes(random_weights(text))
     assert weights.stat().st_size == 248_007_048
     assert load_weights(from_cfg, weights)[0] == load_weights(plain, weights)[0] == 75
     image = np.random.default_rng(0).random((1, 96, 64, 3), np.float32)
@@ -257,19 +245,28 @@ def test_the_cfg_and_the_full_body_give_the_same_outputs(random_weights, cfg):
         np.testing.assert_allclose(ours, theirs, atol=1e-5)
 
 
-@needs_data
 @pytest.mark.parametrize(
-    ("name", "side", "channels"),
-    [("yolov3-spp", 608, 255), ("yolov3-voc", 416, 75), ("yolov3.AlexeyAB", 416, 255), ("yolov3", 608, 255)],
+    ("name", "side", "classes", "sha256"),
+    [
+        ("yolov3-spp", 608, 80, "440350b4354054d797c2eafb181efd01255c835131d63f98103cf97e22857dfa"),
+        ("yolov3-voc", 416, 20, "a0d8d6509e9bcc10f6a2da0b62910400a7009e22b6cf9facdfdbf7448c317b6e"),
+        ("yolov3.AlexeyAB", 416, 80, "72ea58880830032a2d1d5ed0fd9ef160664548d5494a133ba533d9a56aa4d98c"),
+        ("yolov3", 608, 80, "a6cc52e3f8dc5a3bd24a58a7d3a8a531cc24cf79992e9dc8edefd30323a7b218"),
+    ],
+    ids=["spp", "voc", "AlexeyAB", "yolov3"],
 )
-def test_every_cfg_of_the_family_can_be_built(name, side, channels):
-    body = build_body(CFGS / f"{name}.cfg")
+def test_every_cfg_of_the_family_can_be_built(cfg, name, side, classes, sha256):
+    """The digest is that of darknet's file, which is read too where it lies beside the project."""
+    text = yolov3(side, classes, spp=name.endswith("spp"))
+    assert digest(text) == sha256
     grids = [side // 32, side // 16, side // 8]
-    assert [head.shape for head in body.outputs] == [(None, grid, grid, channels) for grid in grids]
-    assert read_cfg(CFGS / f"{name}.cfg").anchor_mask == [[6, 7, 8], [3, 4, 5], [0, 1, 2]]
+    for path in (cfg(text), *CFGS.glob(f"{name}.cfg")):
+        heads = build_body(path).outputs
+        assert [head.shape for head in heads] == [(None, grid, grid, 3 * (5 + classes)) for grid in grids]
+        assert read_cfg(path).anchor_mask == [[6, 7, 8], [3, 4, 5], [0, 1, 2]]
 
 
-@needs_data
+@needs_grocery
 @pytest.mark.parametrize("number", [10000, 10008, 10094])
 def test_detections_are_darknets(grocery, number):
     """With darknet's letterboxing. With `detect`'s, which averages pixels, this network, trained on unaveraged ones,
@@ -291,17 +288,22 @@ def test_detections_are_darknets(grocery, number):
         np.testing.assert_allclose(boxes[nearest], detection["xyxy_px"], atol=3)
 
 
-@needs_data
 @pytest.mark.parametrize(
     ("photo", "reference"),
     [
-        (
+        pytest.param(
             GROCERY / "images/CAPP_testset_close_10094.jpg",
             GROCERY / "darknet_ref_aix2022.CAPP_testset_close_10094.jpg.npz",
+            marks=needs_grocery,
+            id="grocery",
         ),
-        (SHARED / "data/darknet/data/dog.jpg", PARITY / "darknet_ref_random_tiny.dog.jpg.npz"),
+        pytest.param(
+            SHARED / "data/darknet/data/dog.jpg",
+            PARITY / "darknet_ref_random_tiny.dog.jpg.npz",
+            marks=needs_dog,
+            id="dog",
+        ),
     ],
-    ids=["grocery", "dog"],
 )
 def test_letterboxing_is_darknets(photo, reference):
     with np.load(reference) as file:
@@ -320,7 +322,7 @@ def test_letterboxing_keeps_corners_and_leaves_grey_bars():
         np.testing.assert_allclose(image[rows[row], column], photo[row, column] / 255, atol=1e-6)
 
 
-@needs_data
+@needs_grocery
 def test_what_is_loaded_is_saved_byte_for_byte(grocery, tmp_path):
     header = load_weights(grocery, GROCERY_WEIGHTS)[1]
     save_weights(grocery, tmp_path / "again.weights", header)

@@ -13,7 +13,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from reference import ANCHORS, ROOT, SHARED, detector_of, heads_that_see, needs_oracle, oracle_case
+from reference import ANCHORS, GROCERY, ROOT, detector_of, heads_that_see, needs_grocery, oracle_case
 
 from yolo_helpers.anchors import Heads
 from yolo_helpers.annotations import get_classes
@@ -25,7 +25,6 @@ from yolo_helpers.model import inference_model, micro_yolo_body
 from yolo_helpers.run_folder import BEST, NETWORK, SETTINGS, load_detector, write_run
 
 
-@needs_oracle
 @pytest.mark.parametrize("number", [0, 1, 2])
 def test_detections_are_the_originals(number):
     case = oracle_case(number)
@@ -270,10 +269,8 @@ def test_faulty_arguments_are_said_before_anything_is_written(planted, tmp_path,
 
 # Darknet's networks
 
-GROCERY = SHARED / "data/grocery_tiny"
 
-
-@pytest.mark.skipif(not GROCERY.exists(), reason="the trained darknet network is not here")
+@needs_grocery
 def test_a_network_of_darknets_finds_what_darknet_finds(tmp_path):
     arguments = [
         "detect",

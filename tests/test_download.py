@@ -229,5 +229,5 @@ def test_the_digest_in_the_package_is_that_of_the_published_files():
     """Where a copy of the data set lies beside the project; its photographs are not a part of it."""
     copy = Path(__file__).resolve().parents[2] / "shared" / "data" / "bccd" / "BCCD"
     if not copy.is_dir():
-        pytest.skip("no copy of the data set here")
+        pytest.skip(f"needs the BCCD photographs, {copy}")
     assert folder_digest(copy) == BCCD_DIGEST

@@ -1,13 +1,14 @@
-"""What lies in data/ ready made: the smear network, and the records that lessons 04b and 04f show."""
+"""What lies in data/ ready made: the smear network, and the records that lessons 03a, 04b and 04f show."""
 
 import json
 
 import numpy as np
 import pytest
+from reference import needs_grocery
 
 from benchmarks import devices
 from data.make_weights import INPUT_SHAPE, cfg_text
-from data.recorded.record_darknet import GROCERY, RECORD, compare
+from data.recorded import record_darknet, record_parity
 from yolo_helpers.anchors import DATA
 from yolo_helpers.annotations import get_classes, read_annotations
 from yolo_helpers.darknet import build_body, load_weights, read_cfg
@@ -29,9 +30,20 @@ def test_its_cfg_is_what_the_tool_writes():
     assert (DATA / "smears.cfg").read_text(encoding="utf-8") == cfg_text(read_cfg(DATA / "smears.cfg").anchors)
 
 
-@pytest.mark.skipif(not GROCERY.exists(), reason=f"darknet's files and numbers are not here: {GROCERY}")
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_the_record_that_lesson_03a_shows_is_right(number):
+    recorded = json.loads(record_parity.RECORD.read_text(encoding="utf-8"))["cases"][number]
+    again = record_parity.compare(number)
+    assert recorded["name"] == again["name"] and recorded["original"] == again["original"]
+    assert recorded["ours"] == pytest.approx(again["ours"], rel=1e-5)
+    assert recorded["gradient_largest"] == again["gradient_largest"]
+    for difference in (recorded["gradient_difference"], again["gradient_difference"]):
+        assert 0 <= difference < 1e-5 * again["gradient_largest"]
+
+
+@needs_grocery
 def test_the_record_of_darknets_network_is_right():
-    recorded, again = json.loads(RECORD.read_text(encoding="utf-8")), compare()
+    recorded, again = json.loads(record_darknet.RECORD.read_text(encoding="utf-8")), record_darknet.compare()
     assert recorded["source"] == again["source"] and recorded["detections"] == again["detections"]
     assert 0 < recorded["heads"]["epsilon 1e-7"] < 1e-3 and 0 < again["heads"]["epsilon 1e-7"] < 1e-3
     assert recorded["heads"]["epsilon 1e-3"] == pytest.approx(again["heads"]["epsilon 1e-3"], rel=1e-2)

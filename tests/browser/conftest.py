@@ -98,6 +98,7 @@ def lab(folder, course):
     environment |= {"HOME": str(home), "JUPYTER_PREFER_ENV_PATH": "1", "JUPYTER_RUNTIME_DIR": str(home / "runtime")}
     command = [PYTHON, "-m", "jupyter", "lab", "--no-browser", "--ServerApp.ip=127.0.0.1", "--ServerApp.port=0"]
     command += ["--ServerApp.root_dir=.", f"--LabApp.app_settings_dir={home / 'settings'}"]
+    command.append("--LabApp.expose_app_in_browser=True")  # as `jupyterapp`, which test_lab.py asks about the kernel
     if IS_ROOT:
         command.append("--allow-root")
     with (home / "log").open("w", encoding="utf-8") as log:

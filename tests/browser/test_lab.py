@@ -20,6 +20,12 @@ return [...document.querySelectorAll(".jp-Notebook .jp-CodeCell")].map(cell => (
     red: texts(cell, "[data-mime-type='application/vnd.jupyter.stderr']").join(""),
 }));
 """
+# Whether the notebook's kernel is connected and idle, whatever has the focus. What is seen on the page says less: the
+# status bar nothing until the notebook has the focus, and the sign in its toolbar "idle" even before there is a kernel.
+IS_IDLE = """
+return [...jupyterapp.shell.widgets("main")].some(({sessionContext}) =>
+    sessionContext?.session?.kernel && sessionContext.kernelDisplayStatus == "idle");
+"""
 # Width, height and number of colours of a picture.
 MEASURE = """
 const [picture] = arguments, canvas = document.createElement("canvas");
@@ -59,9 +65,7 @@ class Notebook:
         return self.browser.execute_script(READ_CELLS)
 
     def is_idle(self):
-        """Whether the status bar says so; the notebook's own sign is idle even before there is a kernel."""
-        words = "//*[@id='jp-main-statusbar']//*[contains(., '(ipykernel) | Idle')]"
-        return bool(self.browser.find_elements(By.XPATH, words))
+        return self.browser.execute_script(IS_IDLE)
 
     def find(self, number, selector):
         """The one element that a selector finds in a code cell, scrolled into view."""
@@ -78,6 +82,7 @@ class Notebook:
 
     def run_all(self, seconds):
         """Run all cells by the menu, and wait for the last or for an error."""
+        self.find(0, ".cm-content").click()  # the menu is about the notebook in focus
         menu = "//*[contains(@class, 'lm-MenuBar-itemLabel') and text()='Run']"
         self.browser.find_element(By.XPATH, menu).click()
         item = (By.CSS_SELECTOR, ".lm-Menu-item[data-command='runmenu:run-all']")

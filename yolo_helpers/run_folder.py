@@ -75,6 +75,7 @@ def write_run(
                 f"{folder}: the training there has another {' and another '.join(changed)}: to go on with it, give the "
                 "same data and options; for a new one, choose another folder."
             )
+        return
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / SETTINGS, settings)
     write_text(folder / NETWORK, body.to_json())

@@ -96,6 +96,16 @@ def _trained(model: keras.Model, loss: Callable, x, y, **options) -> list[float]
     return model.fit(x, y, batch_size=4, epochs=3, shuffle=False, verbose=0, **options).history["loss"]
 
 
+@functools.cache
+def _trained_outside() -> tuple[np.ndarray, np.ndarray, np.ndarray, list[np.ndarray]]:
+    """Train the network of exercise 1.3 with `compile(loss=…)`; return x, y, the sample weights and its weights."""
+    random = np.random.default_rng(3)
+    x, y = float32(random.normal(size=(12, 3)), random.normal(size=(12, 2)))
+    plain, weights = _small_body(), random.uniform(size=12)
+    _trained(plain, _lopsided, x, y, sample_weight=weights)
+    return x, y, weights, plain.get_weights()
+
+
 @exercise
 def check_loss_inside(function: Callable) -> None:
     """Check `loss_inside(body, loss)` of exercise 1.3 by training both ways.
@@ -103,8 +113,7 @@ def check_loss_inside(function: Callable) -> None:
     Args:
         function: the reader's answer; takes a model and a loss, returns a model with inputs [x, y] and output (B, 1).
     """
-    random = np.random.default_rng(3)
-    x, y = float32(random.normal(size=(12, 3)), random.normal(size=(12, 2)))
+    x, y, weights, expected_weights = _trained_outside()
     body, given = _small_body(), "a body with 3 inputs and 2 outputs"
     model = call(function, body, _lopsided, given=given)
     if not isinstance(model, keras.Model):
@@ -122,11 +131,8 @@ def check_loss_inside(function: Callable) -> None:
         why = " Are target and prediction swapped?" if np.allclose(found[:, 0], swapped, rtol=1e-4) else ""
         raise Hint(f"the loss of the first sample is {expected[0]:.4f}, your model gives {found[0, 0]:.4f}.{why}")
 
-    plain = _small_body()
-    weights = random.uniform(size=12)
-    _trained(plain, _lopsided, x, y, sample_weight=weights)
     _trained(model, lambda y_true, y_pred: y_pred, [x, y], np.zeros(12), sample_weight=weights)
-    for ours, theirs in zip(body.get_weights(), plain.get_weights(), strict=True):
+    for ours, theirs in zip(body.get_weights(), expected_weights, strict=True):
         if not np.allclose(ours, theirs, atol=1e-5):
             raise Hint(
                 "the losses are right, but after training your model the body's weights are not those of a body "

@@ -151,14 +151,15 @@ def one_number_a_picture(result, batch: int, given: str, column: bool, why_nan: 
     return found.reshape(batch)
 
 
-class _RawHeads(keras.layers.Layer):
-    """Raw outputs that are the weights of a layer, so that one training step shows a loss's gradient for them."""
+class RawHeads(keras.Model):
+    """A model whose weights are the raw outputs, so that one training step shows a loss's gradient for them."""
 
     def __init__(self, raw, function):
         super().__init__()
         self.function = function
         self.raw = [self.add_weight(shape=x.shape, initializer="zeros") for x in raw]
         self.set_weights(raw)
+        self.built = True  # else Keras would trace it once more, to learn its output's shape
 
     def call(self, y_true):
         return ops.reshape(self.function(list(self.raw), list(y_true)), (-1, 1))
@@ -181,13 +182,11 @@ def gradients(
     """
     batch = len(raw[0])
     try:
-        layer = _RawHeads(raw, function)
-        inputs = [keras.Input(batch_shape=x.shape) for x in y_true]
-        model = keras.Model(inputs, layer(inputs))
+        model = RawHeads(raw, function)
         model.compile(optimizer=keras.optimizers.SGD(1.0), loss=identity_loss, run_eagerly=not traced)
         one_step(model, y_true, np.zeros((batch, 1)), traced)
     except Exception as error:
         raise Hint(
             f"by hand it works, but inside a model, for {given}, your function raised {in_words(error)}"
         ) from None
-    return [batch * (before - ops.convert_to_numpy(after)) for before, after in zip(raw, layer.raw)]
+    return [batch * (before - ops.convert_to_numpy(after)) for before, after in zip(raw, model.raw)]

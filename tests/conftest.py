@@ -31,13 +31,13 @@ def pytest_collection_modifyitems(items):
 
 
 @pytest.fixture
-def verdict(capsys):
-    """Run a check on an answer and return what it prints.
+def says(capsys):
+    """Run a check on an answer and assert its verdict: one line with all the words; "ok" stands alone.
 
-    Tracing a network to run it once takes most of the time; with `traced=False` nothing is traced.
+    Tracing a network to run it once takes most of the time: with `traced=False` nothing is traced.
     """
 
-    def run(check, answer, traced=True):
+    def run(check, answer, *words, traced=True):
         if traced:
             check(answer)
         else:
@@ -48,6 +48,8 @@ def verdict(capsys):
                 check(answer)
             finally:
                 tf.config.run_functions_eagerly(False)
-        return capsys.readouterr().out.strip()
+        said = capsys.readouterr().out.strip()
+        assert "\n" not in said and "Traceback" not in said
+        assert said == "ok" if words == ("ok",) else all(part in said for part in words), said
 
     return run

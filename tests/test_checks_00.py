@@ -12,11 +12,6 @@ from yolo_helpers import checks
 NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
 
 
-def verdict(capsys, check, answer):
-    check(answer)
-    return capsys.readouterr().out.strip()
-
-
 # The shapes of the training model
 
 
@@ -55,16 +50,15 @@ def changed(index, change):
         ([], "expected a function"),
     ],
 )
-def test_training_shapes_wrong(capsys, answer, words):
-    said = verdict(capsys, checks.check_training_shapes, answer)
-    assert said.startswith("hint: ") and words in said, said
+def test_training_shapes_wrong(says, answer, words):
+    says(checks.check_training_shapes, answer, "hint: ", words)
 
 
-def test_training_shapes_right(capsys):
-    assert verdict(capsys, checks.check_training_shapes, training_shapes) == "ok"
+def test_training_shapes_right(says):
+    says(checks.check_training_shapes, training_shapes, "ok")
     as_lists = lambda *a: tuple(list(shape) for shape in training_shapes(*a))  # noqa: E731 - one line says it all
-    assert verdict(capsys, checks.check_training_shapes, as_lists) == "ok"
-    assert verdict(capsys, checks.check_training_shapes, lambda *a: None).startswith("not done yet")
+    says(checks.check_training_shapes, as_lists, "ok")
+    says(checks.check_training_shapes, lambda *a: None, "not done yet")
 
 
 # Batches of the old form for today's model
@@ -125,19 +119,18 @@ def empty(generator):
         (each(lambda image, y_true, target: image.no_such_name), "raised AttributeError"),
     ],
 )
-def test_modern_wrong(capsys, answer, words):
-    said = verdict(capsys, checks.check_modern, answer)
-    assert said.startswith("hint: ") and words in said, said
+def test_modern_wrong(says, answer, words):
+    says(checks.check_modern, answer, "hint: ", words)
 
 
-def test_modern_right(capsys):
-    assert verdict(capsys, checks.check_modern, modern) == "ok"
-    assert verdict(capsys, checks.check_modern, each(lambda image, y_true, target: ((image, *y_true), target))) == "ok"
+def test_modern_right(says):
+    says(checks.check_modern, modern, "ok")
+    says(checks.check_modern, each(lambda image, y_true, target: ((image, *y_true), target)), "ok")
 
 
 @pytest.mark.parametrize("answer", [None, lambda generator: None, empty])
-def test_modern_not_done(capsys, answer):
-    assert verdict(capsys, checks.check_modern, answer).startswith("not done yet")
+def test_modern_not_done(says, answer):
+    says(checks.check_modern, answer, "not done yet")
 
 
 # The table of guesses

@@ -7,12 +7,6 @@ from keras import layers, ops
 
 from yolo_helpers import checks
 
-
-def verdict(capsys, check, answer):
-    check(answer)
-    return capsys.readouterr().out.strip()
-
-
 # The keys of a model's outputs
 
 
@@ -33,14 +27,13 @@ def output_keys(model):
         ("yolo_loss", "expected a function"),
     ],
 )
-def test_output_keys_wrong(capsys, answer, words):
-    said = verdict(capsys, checks.check_output_keys, answer)
-    assert said.startswith("hint: ") and words in said
+def test_output_keys_wrong(says, answer, words):
+    says(checks.check_output_keys, answer, "hint: ", words)
 
 
-def test_output_keys_right(capsys):
-    assert verdict(capsys, checks.check_output_keys, output_keys) == "ok"
-    assert verdict(capsys, checks.check_output_keys, lambda model: set(output_keys(model))) == "ok"
+def test_output_keys_right(says):
+    says(checks.check_output_keys, output_keys, "ok")
+    says(checks.check_output_keys, lambda model: set(output_keys(model)), "ok")
 
 
 # The total
@@ -78,13 +71,12 @@ def add_up(log, weights, penalties):
         (lambda log, weights, penalties: [add_up(log, weights, penalties)], "shape (1,)"),
     ],
 )
-def test_add_up_wrong(capsys, answer, words):
-    said = verdict(capsys, checks.check_add_up, answer)
-    assert said.startswith("hint: ") and words in said
+def test_add_up_wrong(says, answer, words):
+    says(checks.check_add_up, answer, "hint: ", words)
 
 
-def test_add_up_right(capsys):
-    assert verdict(capsys, checks.check_add_up, add_up) == "ok"
+def test_add_up_right(says):
+    says(checks.check_add_up, add_up, "ok")
 
 
 # What compile does not check
@@ -119,13 +111,12 @@ def key_problems(names, loss, loss_weights):
         (lambda names, loss, weights: not key_problems(names, loss, weights), "type bool"),
     ],
 )
-def test_key_problems_wrong(capsys, answer, words):
-    said = verdict(capsys, checks.check_key_problems, answer)
-    assert said.startswith("hint: ") and words in said
+def test_key_problems_wrong(says, answer, words):
+    says(checks.check_key_problems, answer, "hint: ", words)
 
 
-def test_key_problems_right(capsys):
-    assert verdict(capsys, checks.check_key_problems, key_problems) == "ok"
+def test_key_problems_right(says):
+    says(checks.check_key_problems, key_problems, "ok")
 
 
 def test_key_problems_are_what_keras_stumbles_over():
@@ -188,20 +179,18 @@ def a_body_of_its_own(body):
         (a_body_of_its_own, "weights of the body are unchanged"),
     ],
 )
-def test_training_model_wrong(capsys, answer, words):
-    said = verdict(capsys, checks.check_training_model, answer)
-    assert said.startswith("hint: ") and words in said
+def test_training_model_wrong(says, answer, words):
+    says(checks.check_training_model, answer, "hint: ", words, traced=False)
 
 
 @pytest.mark.parametrize(
     "answer", [training_model, lambda body: training_model(body, call=True), as_dictionary], ids=["on", "call", "dict"]
 )
-def test_training_model_right(capsys, answer):
-    assert verdict(capsys, checks.check_training_model, answer) == "ok"
+def test_training_model_right(says, answer):
+    says(checks.check_training_model, answer, "ok")
 
 
 @pytest.mark.parametrize("name", ["check_output_keys", "check_add_up", "check_key_problems", "check_training_model"])
-def test_a_stub_is_not_done_yet(capsys, name):
-    check = getattr(checks, name)
-    assert verdict(capsys, check, None) == "not done yet"
-    assert verdict(capsys, check, lambda *arguments: None).startswith("not done yet")
+def test_a_stub_is_not_done_yet(says, name):
+    says(getattr(checks, name), None, "not done yet")
+    says(getattr(checks, name), lambda *arguments: None, "not done yet: the function returns None")

@@ -7,6 +7,7 @@ from keras import ops
 
 from yolo_helpers import checks
 from yolo_helpers.anchors import STRIDES, anchor_iou, default_anchor_mask
+from yolo_helpers.checks.lesson_03 import LOG_MISTAKES, WH_MISTAKES, wh_term
 from yolo_helpers.loss import YoloLoss, yolo_loss, yolo_loss_terms
 from yolo_helpers.model import yolo_head
 from yolo_helpers.targets import preprocess_true_boxes
@@ -22,69 +23,49 @@ def answers(*rows):
 # 3.1
 
 
-def wh(
-    factor=0.5,
-    scaled=True,
-    swapped=False,
-    in_pixels=True,
-    logarithm=ops.log,
-    safe="before",
-    axes=(1, 2, 3, 4),
-    reduce=ops.sum,
-    masked=True,
-    learn=True,
-):
+def wh(safe="before", masked=True, learn=True):
     """Make an answer to exercise 3.1; the defaults are right, each argument is a common mistake."""
 
-    def wh_term(raw, y_true, anchors, input_shape):
+    def answer(raw, y_true, anchors, input_shape):
         has_object, size = y_true[..., 4:5], y_true[..., 2:4]
-        pixels = list(input_shape if swapped else input_shape[::-1]) if in_pixels else 1
-        some_size = ops.where(has_object > 0, size, 1.0) if safe == "before" else size
-        if safe == "small number":
-            some_size = size + 1e-7
-        target = logarithm(some_size * pixels / anchors)
-        squares = factor * ops.square(target - (raw[..., 2:4] if learn else ops.stop_gradient(raw[..., 2:4])))
-        if scaled:
-            squares = squares * (2 - size[..., 0:1] * size[..., 1:2])
+        some_size = {"before": ops.where(has_object > 0, size, 1.0), "small number": size + 1e-7}.get(safe, size)
+        target = ops.log(some_size * list(input_shape[::-1]) / anchors)
+        squares = ops.square(target - (raw[..., 2:4] if learn else ops.stop_gradient(raw[..., 2:4])))
+        squares = squares * 0.5 * (2 - size[..., 0:1] * size[..., 1:2])
         if safe == "after":
             squares = ops.where(has_object > 0, squares, 0.0)
         elif masked:
             squares = squares * has_object
-        return reduce(squares, axis=axes)
+        return ops.sum(squares, axis=(1, 2, 3, 4))
 
-    return wh_term
+    return answer
+
+
+RIGHT_TERM = wh()
 
 
 def wh_numpy(raw, y_true, anchors, input_shape):
-    raw, y_true = np.asarray(raw), np.asarray(y_true)
-    return np.asarray(wh()(raw, y_true, anchors, input_shape))
+    return np.asarray(wh()(np.asarray(raw), np.asarray(y_true), anchors, input_shape))
 
 
-def wh_repeated(raw, y_true, anchors, input_shape):
-    values = wh()(raw, y_true, anchors, input_shape)
+def wh_repeated(*arguments):
+    values = wh()(*arguments)
     return ops.mean(values) + 0 * values
-
-
-def wh_column(raw, y_true, anchors, input_shape):
-    return wh()(raw, y_true, anchors, input_shape)[:, None]
 
 
 @pytest.mark.parametrize(
     ("answer", "expected"),
     answers(
-        (wh(), "ok"),
+        (RIGHT_TERM, "ok"),
+        (wh_term(), "ok"),
         (wh(safe="small number"), "ok"),
         (None, "not done yet"),
         (lambda raw, y_true, anchors, input_shape: None, "not done yet: the function returns None"),
-        (wh(factor=1), "input_shape=(64, 64) you return [3.4536]; expected [1.7268]. Is the factor 0.5 there?"),
-        (wh(scaled=False), "Is the scale 2 - w h there?"),
         (
-            wh(swapped=True),
-            "for one picture with one box, input_shape=(64, 96) you return",
-            "input_shape is (height, width); sizes and anchors are (width, height).",
+            wh_term(factor=1),
+            "input_shape=(64, 64) you return [3.4536]; expected [1.7268]. Is the factor 0.5 there?",
         ),
-        (wh(in_pixels=False), "Sizes in y_true are fractions of the input"),
-        (wh(logarithm=lambda x: x), "The target is a logarithm."),
+        (wh_term(swapped=True), "for one picture with one box, input_shape=(64, 96) you return"),
         (
             wh(safe="no"),
             "for one picture with one box, input_shape=(64, 64) you return [nan]",
@@ -92,11 +73,10 @@ def wh_column(raw, y_true, anchors, input_shape):
         ),
         (wh(safe="after"), "the gradient runs through both sides of ops.where"),
         (wh(masked=False), "hint: for one picture with one box, input_shape=(64, 64) you return"),
-        (wh(axes=None), "you return one number for the whole batch; expected one for each picture"),
-        (wh(axes=-1), "you return the shape (1, 4, 4, 3); expected (1,)"),
-        (wh(reduce=ops.mean), "Add up over the slots and over w and h, without a mean."),
+        (wh_term(reduce=ops.sum), "you return one number for the whole batch; expected one for each picture"),
+        (wh_term(reduce=lambda terms: ops.sum(terms, -1)), "you return the shape (1, 4, 4, 3); expected (1,)"),
         (wh(learn=False), "your function raised ValueError: No gradients provided"),
-        (wh_column, "you return the shape (1, 1); expected (1,)"),
+        (lambda *arguments: wh()(*arguments)[:, None], "you return the shape (1, 1); expected (1,)"),
         (
             wh_repeated,
             "for two pictures, with one box and with two you return",
@@ -108,9 +88,13 @@ def wh_column(raw, y_true, anchors, input_shape):
         (lambda raw, y_true, anchors, input_shape: "0.5", "you return a str; expected a tensor of numbers"),
     ),
 )
-def test_wh_term(verdict, answer, expected):
-    said = verdict(checks.check_wh_term, answer, traced=expected == ["ok"])
-    assert all(words in said for words in expected), said
+def test_wh_term(says, answer, expected):
+    says(checks.check_wh_term, answer, *expected, traced=answer in (RIGHT_TERM, wh_numpy))
+
+
+@pytest.mark.parametrize(("words", "wrong"), WH_MISTAKES)
+def test_wh_mistakes(says, words, wrong):
+    says(checks.check_wh_term, wrong, words, traced=False)
 
 
 # 3.2
@@ -192,9 +176,8 @@ def targets_by_the_package(boxes, input_shape, anchors, num_classes):
         (lambda *arguments: 0, "yours are ()"),
     ),
 )
-def test_targets(verdict, answer, expected):
-    said = verdict(checks.check_targets, answer)
-    assert all(words in said for words in expected), said
+def test_targets(says, answer, expected):
+    says(checks.check_targets, answer, *expected)
 
 
 # 3.3
@@ -319,16 +302,6 @@ class AllFour(YoloLoss):
         (Logged, "ok"),
         (None, "not done yet"),
         (Stub, "not done yet: the function returns None"),
-        (
-            MeanOfBatches,
-            "in epoch 1, with batches of 4, 4 and 2 pictures, you log",
-            "That is the mean of the batches' means; the last batch is short",
-        ),
-        (SumOfBatches, "That is the mean of the batches' sums."),
-        (LastBatch, "That is the last batch alone."),
-        (LogsTheLoss, "That is the mean of the whole loss."),
-        (SumMetric, "That is a sum; expected a mean."),
-        (NeverReset, "in epoch 2, with batches of 4, 4 and 2 pictures, you log", "it must begin afresh in every epoch"),
         (Unnamed, "expected confidence beside loss. Give the metric that name."),
         (WithoutMetric, "the history holds ['loss']; expected confidence beside loss. Keras finds a metric"),
         (MetricInCall, "in fit your layer raised ValueError", "A metric must be made in __init__, not in call."),
@@ -344,9 +317,25 @@ class AllFour(YoloLoss):
         ("confidence", "expected a function"),
     ),
 )
-def test_logged_confidence(verdict, answer, expected):
-    said = verdict(checks.check_logged_confidence, answer, traced=expected == ["ok"] or answer is MetricInCall)
-    assert all(words in said for words in expected), said
+def test_logged_confidence(says, answer, expected):
+    says(checks.check_logged_confidence, answer, *expected, traced=answer in (Logged, MetricInCall))
+
+
+WRONGLY_LOGGED = [  # the first epoch that shows it, and the layer, in the order of LOG_MISTAKES
+    (1, MeanOfBatches),
+    (1, LastBatch),
+    (1, SumMetric),
+    (1, SumOfBatches),
+    (1, LogsTheLoss),
+    (2, NeverReset),
+]
+
+
+@pytest.mark.parametrize(("mistake", "wrong"), list(zip(LOG_MISTAKES, WRONGLY_LOGGED, strict=True)))
+def test_log_mistakes(says, mistake, wrong):
+    (words, _), (epoch, layer) = mistake, wrong
+    given = f"in epoch {epoch}, with batches of 4, 4 and 2 pictures, you log"
+    says(checks.check_logged_confidence, layer, given, words, traced=False)
 
 
 # 3.4
@@ -378,6 +367,9 @@ def box_loss(
         return reduce(total)
 
     return ciou_loss
+
+
+RIGHT_LOSS = box_loss()
 
 
 def iou(one, other, box_format):
@@ -421,10 +413,13 @@ def with_numpy(one, other, box_format):
     return compute_ciou(np.asarray(one), np.asarray(other), box_format)
 
 
+WITH_NUMPY = box_loss(with_numpy)
+
+
 @pytest.mark.parametrize(
     ("answer", "expected"),
     answers(
-        (box_loss(), "ok"),
+        (RIGHT_LOSS, "ok"),
         (box_loss(in_pixels=False), "ok"),
         (box_loss(weight=5.0), "ok"),
         (None, "not done yet"),
@@ -449,10 +444,9 @@ def with_numpy(one, other, box_format):
         (box_loss(by_hand()), "you return [nan, nan", "0 divided by 0 is NaN, also times 0"),
         (box_loss(where_after(by_hand())), "the gradient is not finite"),
         (box_loss(by_root), "the value is right, but the gradient is not finite"),
-        (box_loss(with_numpy), "by hand it works, but inside a model"),
+        (WITH_NUMPY, "by hand it works, but inside a model"),
         (box_loss(lambda *boxes: ops.stop_gradient(compute_ciou(*boxes))), "a step would not bring the boxes nearer"),
     ),
 )
-def test_box_loss(verdict, answer, expected):
-    said = verdict(checks.check_box_loss, answer, traced=expected == ["ok"])
-    assert all(words in said for words in expected), said
+def test_box_loss(says, answer, expected):
+    says(checks.check_box_loss, answer, *expected, traced=answer in (RIGHT_LOSS, WITH_NUMPY))

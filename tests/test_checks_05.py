@@ -80,9 +80,8 @@ def without_the_overlap(model, y, y_pred, weights, base):
         (compute_loss(lambda *given: 1 / 0), ["evaluate raised ZeroDivisionError"]),
     ],
 )
-def test_compute_loss(verdict, answer, words):
-    said = verdict(checks.check_compute_loss, answer)
-    assert all(word in said for word in words) and (said == "ok") == (words == ["ok"])
+def test_compute_loss(says, answer, words):
+    says(checks.check_compute_loss, answer, *words, traced=False)
 
 
 # 5.2
@@ -124,9 +123,8 @@ def identity_instead(inputs, targets, outputs, optimizer):
         (lambda *given: None, ["not done yet"]),
     ],
 )
-def test_endpoint(verdict, answer, words):
-    said = verdict(checks.check_endpoint, answer)
-    assert all(word in said for word in words) and (said == "ok") == (words == ["ok"])
+def test_endpoint(says, answer, words):
+    says(checks.check_endpoint, answer, *words, traced=words == ["ok"])
 
 
 # 5.3
@@ -181,6 +179,5 @@ def train_step(penalty=True, scale=True, logs=True, evaluates=True, step_again=F
         (lambda *given: None, ["not done yet"]),
     ],
 )
-def test_train_step(verdict, answer, words):
-    said = verdict(checks.check_train_step, answer)
-    assert all(word in said for word in words) and (said == "ok") == (words == ["ok"])
+def test_train_step(says, answer, words):
+    says(checks.check_train_step, answer, *words, traced=False)

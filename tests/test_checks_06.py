@@ -8,6 +8,9 @@ import pytest
 from keras import ops
 
 from yolo_helpers import checks
+from yolo_helpers.checks.lesson_06 import CENTER_MISTAKES, HARD_MISTAKES
+
+CENTER_WORDS = [words for words, _ in CENTER_MISTAKES]
 
 # 6.1
 
@@ -69,22 +72,20 @@ def ctc_with_logarithms(chances, codes):
         (3, "expected a function"),
     ],
 )
-def test_ctc_loss(verdict, answer, words):
-    assert words in verdict(checks.check_ctc_loss, answer, traced=False)
+def test_ctc_loss(says, answer, words):
+    says(checks.check_ctc_loss, answer, words, traced=False)
 
 
 # 6.2
 
 
-def hard(positive=ops.max, inf=1e9, squared=True, fixed_margin=None, column=True, mean=False, reshape=True, hinge=True):
+def hard(positive=ops.max, inf=1e9, fixed_margin=None, column=True, mean=False, reshape=True, hinge=True):
     """Make an answer to exercise 6.2; the defaults are right, each argument is a common mistake."""
 
     def batch_hard(labels, points, margin=1.0):
         labels = ops.reshape(labels, (-1, 1)) if reshape else labels[:, None]
         same = ops.cast(ops.equal(labels, ops.transpose(labels)), "float32")
         distances = ops.sum(ops.square(points[:, None] - points[None]), axis=-1)
-        if not squared:
-            distances = ops.sqrt(distances)
         farthest = positive(distances * same, axis=1)
         nearest = ops.min(distances + inf * same, axis=1)
         loss = farthest - nearest + (margin if fixed_margin is None else fixed_margin)
@@ -93,6 +94,9 @@ def hard(positive=ops.max, inf=1e9, squared=True, fixed_margin=None, column=True
         return ops.mean(loss) if mean else loss
 
     return batch_hard
+
+
+RIGHT_TRIPLETS = hard()
 
 
 def hard_by_row(labels, points, margin=1.0):
@@ -109,7 +113,7 @@ def hard_by_row(labels, points, margin=1.0):
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
-        (hard(), "ok"),
+        (RIGHT_TRIPLETS, "ok"),
         (hard_by_row, "ok"),
         (None, "not done yet"),
         (lambda labels, points, margin=1.0: None, "not done yet: the function returns None"),
@@ -117,22 +121,30 @@ def hard_by_row(labels, points, margin=1.0):
         (hard(column=False), "gave the shape (3,); expected (3, 1)"),
         (hard(inf=0.0), "the points 0, 1, 3"),
         (hard(positive=ops.min), "the points 0, 1, 3"),
-        (hard(squared=False), "expected squared distances"),
+        *[(wrong, words) for words, wrong in HARD_MISTAKES],
         (hard(fixed_margin=1.0), "the same with the margin 0.2"),
         (hard(hinge=False), "a class with one picture"),
         (hard(reshape=False), "labels of shape (3, 1)"),
         (lambda labels, points: points, "TypeError"),
     ],
 )
-def test_batch_hard(verdict, answer, words):
-    assert words in verdict(checks.check_batch_hard, answer, traced=False)
+def test_batch_hard(says, answer, words):
+    says(checks.check_batch_hard, answer, words, traced=answer is RIGHT_TRIPLETS)
 
 
 # 6.3
 
 
 def layer(
-    reduce=ops.mean, factor=1.0, over=ops.sum, owns=True, start="zeros", returns=None, add=True, size=4, detached=False
+    reduce=ops.mean,
+    weighted=True,
+    over=ops.sum,
+    owns=True,
+    start="zeros",
+    returns=None,
+    add=True,
+    size=4,
+    detached=False,
 ):
     """Make an answer to exercise 6.3; the defaults are right, each argument is a common mistake."""
 
@@ -150,7 +162,7 @@ def layer(
                 own = ops.take(self.centres, labels if labels is not None else [0], axis=0)
                 own = ops.stop_gradient(own) if detached else own
                 squares = over(ops.square(points - own), axis=-1)
-                self.add_loss(factor * (self.weight if factor == 1.0 else 1.0) * reduce(squares))
+                self.add_loss((self.weight if weighted else 1.0) * reduce(squares))
             return points if returns is None else returns(points)
 
     return CenterLoss
@@ -188,10 +200,10 @@ class Stub(keras.layers.Layer):
         (WithEmbedding, "ok"),
         (None, "not done yet"),
         (Stub, "not done yet"),
-        (layer(reduce=lambda squares: squares), "the sum over the batch"),
-        (layer(reduce=ops.sum), "the sum over the batch"),
-        (layer(factor=1.0000001), "Was the weight forgotten?"),
-        (layer(over=ops.mean), "the sum over the coordinates"),
+        (layer(reduce=lambda squares: squares), CENTER_WORDS[0]),
+        (layer(reduce=ops.sum), CENTER_WORDS[0]),
+        (layer(weighted=False), CENTER_WORDS[1]),
+        (layer(over=ops.mean), CENTER_WORDS[2]),
         (layer(owns=False), "expected one trainable weight of shape (4, 2), made in build; found []"),
         (layer(size=3), "4 classes, weight 0.5, your function raised"),
         (layer(start="ones"), "the centres must begin at zero"),
@@ -201,5 +213,5 @@ class Stub(keras.layers.Layer):
         (3, "expected a function"),
     ],
 )
-def test_center_layer(verdict, answer, words):
-    assert words in verdict(checks.check_center_layer, answer, traced=False)
+def test_center_layer(says, answer, words):
+    says(checks.check_center_layer, answer, words, traced=False)

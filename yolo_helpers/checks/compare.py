@@ -1,0 +1,192 @@
+"""What the checks of several lessons use: comparisons that end in a hint, one step of training, values in words."""
+
+from collections.abc import Callable, Iterable
+
+import keras
+import numpy as np
+from keras import ops
+
+from yolo_helpers.checks.verdict import Hint, in_words
+from yolo_helpers.loss import identity_loss
+
+
+def show(values) -> str:
+    """Write an array as a short list, such as [0.5, 2.0]."""
+    return np.array2string(np.asarray(values), separator=", ", precision=4, suppress_small=True, threshold=20).replace(
+        "\n", ""
+    )
+
+
+def float32(*rows) -> list[np.ndarray]:
+    """Turn lists into float32 arrays, the type in which Keras calls a loss."""
+    return [np.array(row, dtype="float32") for row in rows]
+
+
+def numbers(values) -> np.ndarray | None:
+    """Return values as an array of floats, or None when they are not numbers or rows of different lengths."""
+    try:
+        found = np.asarray(values)
+        return found.astype(float) if found.dtype.kind in "fiub" else None
+    except Exception:
+        return None
+
+
+def tensor_numbers(result) -> np.ndarray | None:
+    """Return a tensor or array of integers or floats as an array, or None when it is something else."""
+    try:
+        found = ops.convert_to_numpy(result)
+    except Exception:
+        return None
+    return found if found.dtype.kind in "fiu" else None
+
+
+def one_number(result, given: str) -> float:
+    """Return a result as a float, or end the check with a hint when it is not one finite number."""
+    found = numbers(result)
+    if found is None:
+        raise Hint(f"for {given} expected a number, but the answer is of type {type(result).__name__}.")
+    if found.shape != ():
+        raise Hint(f"for {given} expected one number, but the answer has the shape {found.shape}.")
+    if np.isnan(found):
+        raise Hint(f"for {given} the answer is NaN: 0 was divided by 0, or computed with NaN.")
+    return float(found)
+
+
+def likely(
+    found,
+    mistakes: Iterable[tuple[str, Callable]],
+    *arguments,
+    part: int | None = None,
+    rtol: float = 1e-4,
+    atol: float = 1e-6,
+) -> str:
+    """Name the mistake that the reader's result looks like.
+
+    Args:
+        found: the reader's result.
+        mistakes: the words of the hint and the wrong answer, in the order in which they are tried.
+        arguments: what the reader's function was called with; each wrong answer is called with the same.
+        part: which part of the wrong answer's result to compare, where it has several.
+        rtol, atol: how near the wrong answer's result must be.
+
+    Returns:
+        The words of the first mistake with the same result, after a space; '' when there is none.
+    """
+    for words, wrong in mistakes:
+        values = wrong(*arguments) if part is None else wrong(*arguments)[part]
+        values = np.asarray(values, float)
+        if np.shape(found) == values.shape and np.allclose(found, values, rtol=rtol, atol=atol):
+            return f" {words}"
+    return ""
+
+
+def compare_loss(result, expected: np.ndarray, given: str) -> None:
+    """End the check with a hint when a loss returns another shape or other values than expected."""
+    found = tensor_numbers(result)
+    if found is None:
+        raise Hint(f"for {given} your function returned a {type(result).__name__}; expected a tensor of numbers.")
+    if found.shape == () and expected.shape != ():
+        raise Hint(
+            f"for {given} your function gave one number, {found:.4g}; expected one value per sample, "
+            f"{show(expected)}. Take the mean over the last axis only."
+        )
+    if found.shape != expected.shape:
+        raise Hint(f"for {given} your function gave the shape {found.shape}; expected {expected.shape}.")
+    if not np.allclose(found, expected, rtol=1e-4, atol=1e-6):
+        raise Hint(f"for {given} your function gave {show(found)}; expected {show(expected)}.")
+
+
+def train_with(loss: Callable, y_true: np.ndarray, y_pred: np.ndarray, given: str, traced: bool) -> None:
+    """End the check with a hint when a loss fails in a step of training, or gives a gradient that is not a number.
+
+    Args:
+        loss: the reader's answer.
+        y_true: (B, …, D).
+        y_pred: likewise; the loss of the training step is computed with these predictions.
+        given: the input in words.
+        traced: use `fit`, which traces the loss. One traced step a check is enough to see that the loss can be
+            traced; the gradients of the other inputs are the same without, and many times as fast.
+    """
+    layer = keras.layers.Dense(y_pred.shape[-1], kernel_initializer="identity")
+    model = keras.Sequential([keras.Input(y_pred.shape[1:]), layer])
+    model.compile(optimizer=keras.optimizers.SGD(0.01), loss=loss, run_eagerly=not traced)
+    try:
+        one_step(model, y_pred, y_true, traced)
+    except Exception as error:
+        raise Hint(f"by hand it works, but in fit your function raised {in_words(error)}") from None
+    if not all(np.isfinite(weight).all() for weight in model.get_weights()):
+        raise Hint(f"for {given} the values are right, but a training step makes the weights NaN: the gradient is NaN.")
+
+
+def one_step(model: keras.Model, x, y, traced: bool) -> None:
+    """Train a compiled model one step on one batch: by `fit` where it is traced, else without what `fit` adds."""
+    if traced:
+        model.fit(x, y, batch_size=len(y), verbose=0)
+    else:
+        model.train_on_batch(x, y)
+
+
+def one_number_a_picture(result, batch: int, given: str, column: bool, why_nan: str = "") -> np.ndarray:
+    """Return a result as an array (B,), or end the check with a hint when it has another shape or is not finite.
+
+    Args:
+        result: what the reader's function returned.
+        batch: B.
+        given: the input in words.
+        column: whether the shape is to be (B, 1) instead of (B,).
+        why_nan: the likely cause, in a sentence, where a value is not finite.
+    """
+    found, expected = tensor_numbers(result), (batch, 1) if column else (batch,)
+    if found is None:
+        raise Hint(f"for {given} you return a {type(result).__name__}; expected a tensor of numbers.")
+    if found.shape == ():
+        raise Hint(
+            f"for {given} you return one number for the whole batch; expected one for each picture, shape {expected}: "
+            "sum over all axes but the first."
+        )
+    if found.shape != expected:
+        raise Hint(f"for {given} you return the shape {found.shape}; expected {expected}.")
+    if not np.isfinite(found).all():
+        raise Hint(f"for {given} you return {show(found.ravel())}. {why_nan}".strip())
+    return found.reshape(batch)
+
+
+class RawHeads(keras.Model):
+    """A model whose weights are the raw outputs, so that one training step shows a loss's gradient for them."""
+
+    def __init__(self, raw, function):
+        super().__init__()
+        self.function = function
+        self.raw = [self.add_weight(shape=x.shape, initializer="zeros") for x in raw]
+        self.set_weights(raw)
+        self.built = True  # else Keras would trace it once more, to learn its output's shape
+
+    def call(self, y_true):
+        return ops.reshape(self.function(list(self.raw), list(y_true)), (-1, 1))
+
+
+def gradients(
+    function: Callable, raw: list[np.ndarray], y_true: list[np.ndarray], given: str, traced: bool
+) -> list[np.ndarray]:
+    """Return the gradient of each picture's loss for its raw outputs, as one training step with a rate of 1 shows it.
+
+    Args:
+        function: takes lists of raw outputs and targets, returns (B,) or (B, 1).
+        raw: arrays (B, …).
+        y_true: arrays (B, …).
+        given: the input in words.
+        traced: as in `train_with`.
+
+    Returns:
+        An array for each of `raw`, with its shape.
+    """
+    batch = len(raw[0])
+    try:
+        model = RawHeads(raw, function)
+        model.compile(optimizer=keras.optimizers.SGD(1.0), loss=identity_loss, run_eagerly=not traced)
+        one_step(model, y_true, np.zeros((batch, 1)), traced)
+    except Exception as error:
+        raise Hint(
+            f"by hand it works, but inside a model, for {given}, your function raised {in_words(error)}"
+        ) from None
+    return [batch * (before - ops.convert_to_numpy(after)) for before, after in zip(raw, model.raw)]

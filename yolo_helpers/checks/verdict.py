@@ -1,0 +1,69 @@
+"""The frame of every check: what a check raises becomes "ok", "not done yet" or a hint, never a traceback.
+
+A check is a function of the reader's answer, decorated with `exercise`. Inside, `call` runs the answer, and a `Hint`
+ends the check with a sentence for the reader, which names the input that fails.
+"""
+
+import functools
+from collections.abc import Callable
+
+
+class NotDone(Exception):
+    """The answer is still the stub."""
+
+
+class Hint(Exception):
+    """The answer is wrong; the message says for which input, and how."""
+
+
+def exercise(check: Callable[..., None]) -> Callable[..., None]:
+    """Turn a check that raises `NotDone` or `Hint` into one that prints the verdict."""
+
+    @functools.wraps(check)
+    def verdict(answer) -> None:
+        try:
+            if answer is None:
+                raise NotDone
+            check(answer)
+        except NotDone as reason:
+            print("not done yet", reason, sep=": " if str(reason) else "")
+        except Hint as hint:
+            print(f"hint: {hint}")
+        except Exception as error:
+            print(f"hint: your answer could not be checked: {in_words(error)}")
+        else:
+            print("ok")
+
+    return verdict
+
+
+def in_words(error: Exception) -> str:
+    """Write the class and the beginning of the message of an error on one line."""
+    words = " ".join(str(error).split())
+    return f"{type(error).__name__}: {words if len(words) <= 200 else words[:200] + ' …'}"
+
+
+def call(function: Callable, *arguments, given: str):
+    """Run the reader's function.
+
+    Args:
+        function: the reader's answer.
+        arguments: what to call it with.
+        given: the arguments in words, for the hint.
+
+    Returns:
+        What the function returned.
+
+    Raises:
+        NotDone: it returned None.
+        Hint: it is not a function, or raised an exception.
+    """
+    if not callable(function):
+        raise Hint(f"expected a function, but the answer is of type {type(function).__name__}.")
+    try:
+        result = function(*arguments)
+    except Exception as error:  # whatever the reader's code raises becomes a hint
+        raise Hint(f"for {given} your function raised {in_words(error)}") from None
+    if result is None:
+        raise NotDone("the function returns None")
+    return result

@@ -115,7 +115,8 @@ def small_image():
     return Draw(SEED + 1)(*INPUT_SHAPE, 3)
 
 
-# (height, width) of a picture and of the input it is drawn on.
+# (height, width) of a picture and of the input it is drawn on. Darknet cuts the resized sides down to whole pixels and
+# the package rounds them; here, as in PHOTOS, that is the same.
 LETTERBOXED = [((20, 34), (16, 32)), ((7, 10), (24, 40)), ((131, 70), (32, 24))]
 
 

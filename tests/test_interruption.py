@@ -12,7 +12,6 @@ import shutil
 import signal
 import sys
 import warnings
-from collections import Counter
 from pathlib import Path
 
 import h5py
@@ -22,6 +21,7 @@ import pytest
 import tensorflow as tf
 from reference import ANCHORS, ROOT
 
+from yolo_helpers.anchors import Heads
 from yolo_helpers.anchors import Heads
 from yolo_helpers.annotations import read_annotations
 from yolo_helpers.dataset import YoloDataset
@@ -34,38 +34,25 @@ pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="Windows 
 SHAPE = (64, 96)
 STAGES = [Stage(2, 1e-2, frozen=True), Stage(3, 1e-3)]
 SCORES = [0.1, 0.3, 0.2, 0.4, 0.3]  # AP50 is not measured but given, so that the best epoch is not the last
-END, HISTORY = "end.weights.h5", "history.json"
+BEST, STATE, TABLE = "best.weights.h5", "state.json", "history.csv"  # what the training writes
+END, HISTORY = "end.weights.h5", "history.json"  # what the test writes of a training that came to its end
 
-# Where one folder is killed, one after another, and how many epochs must be stored afterwards. (2, "batch", 1) is the
-# first batch of epoch 2. After the last batch of an epoch with a better AP50 come: the arrays 1 to 24 of the best
-# weights, renaming 1 puts them in place, the arrays from 25 on are the state, renaming 2; half of state.json, and
-# renaming 3; after the first epoch removal 1, of the state before. Without a better AP50 it begins with the state.
+# Where one folder is killed, one after another, and how many epochs must be stored afterwards. A point is an epoch, an
+# event, the file that it happens to, and at which time of several. Epochs 0, 1 and 3 write best weights.
 KILLS = [
-    ((0, "batch", 1), 0),
-    ((0, "array", 5), 0),
-    ((0, "renaming", 1), 0),
-    ((0, "array on disk", 40), 0),
-    ((0, "renaming", 3), 0),
-    ((1, "batch", 2), 1),
-    ((1, "array on disk", 3), 1),
-    ((1, "array", 30), 1),
-    ((1, "renaming", 2), 1),
-    ((1, "half a text", 1), 1),
-    ((1, "renaming", 3), 1),
-    ((1, "removal", 1), 2),
-    ((2, "batch", 1), 2),
-    ((2, "array on disk", 50), 2),
-    ((2, "renaming", 1), 2),
-    ((2, "half a text", 1), 2),
-    ((2, "renaming", 2), 2),
-    ((2, "removal", 1), 3),
-    ((3, "array", 1), 3),
-    ((3, "array on disk", 24), 3),
-    ((3, "array", 60), 3),
-    ((3, "renaming", 3), 3),
-    ((4, "batch", 2), 4),
-    ((4, "half a text", 1), 4),
-    ((4, "removal", 1), 5),
+    ((0, "batch", "", 1), 0),  # nothing is stored yet
+    ((0, "array", BEST, 5), 0),
+    ((0, "renaming", STATE, 1), 0),
+    ((1, "array on disk", "state-", 30), 1),
+    ((1, "renaming", BEST, 1), 1),
+    ((1, "half a text", STATE, 1), 1),
+    ((1, "removal", "state-", 1), 2),  # the first stage is done
+    ((2, "beginning", "", 1), 2),
+    ((2, "renaming", "state-", 1), 2),
+    ((3, "half a text", TABLE, 1), 3),
+    ((4, "batch", "", 2), 4),
+    ((4, "renaming", TABLE, 1), 4),
+    ((4, "removal", "state-", 1), 5),  # and all of it
 ]
 
 
@@ -89,24 +76,24 @@ class Watch(keras.callbacks.Callback):
 
     Args:
         folder: renamings and removals elsewhere do not count.
-        point: (epoch, event, n), the n-th time that the event happens since the epoch's beginning.
+        point: (epoch, event, part of a file's name, n), the n-th time in this epoch that this happens to such a file.
     """
 
     def __init__(self, folder, point):
         super().__init__()
         self.folder, self.point = folder, point
-        self.epoch, self.counts = None, Counter()
+        self.epoch, self.times = None, 0
         create, write = h5py.Group.create_dataset, Path.write_text
 
         def create_dataset(group, *arguments, **settings):
             made = create(group, *arguments, **settings)
-            self.event("array")  # most is in memory still
-            self.event("array on disk", before=group.file.flush)  # opens well, and lacks the rest
+            self.event("array", group.file.filename)  # most is in memory still
+            self.event("array on disk", group.file.filename, group.file.flush)  # opens well, and lacks the rest
             return made
 
         def write_text(path, text, *arguments, **settings):
             write(path, text[: len(text) // 2], *arguments, **settings)
-            self.event("half a text")
+            self.event("half a text", path)
             return write(path, text, *arguments, **settings)
 
         h5py.Group.create_dataset, Path.write_text = create_dataset, write_text
@@ -116,10 +103,11 @@ class Watch(keras.callbacks.Callback):
         """Is told of every renaming and removal before it happens, whichever function does it."""
         event = {"os.rename": "renaming", "os.remove": "removal"}.get(name)
         if event and self.folder in Path(os.fsdecode(arguments[0])).parents:
-            self.event(event)
+            self.event(event, os.fsdecode(arguments[1 if event == "renaming" else 0]))
 
     def on_epoch_begin(self, epoch, logs=None):
-        self.epoch, self.counts = epoch, Counter()
+        self.epoch = epoch
+        self.event("beginning")
 
     def on_train_batch_end(self, batch, logs=None):
         self.event("batch")
@@ -127,11 +115,13 @@ class Watch(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         logs |= {"val_loss": 0.0, "val_AP50": SCORES[epoch]}
 
-    def event(self, name, before=lambda: None):
-        self.counts[name] += 1
-        if (self.epoch, name, self.counts[name]) == self.point:
-            before()
-            os.kill(os.getpid(), signal.SIGKILL)
+    def event(self, name, file="", before=lambda: None):
+        epoch, event, part, times = self.point or (None, None, "", 0)
+        if (self.epoch, name) == (epoch, event) and part in Path(file).name:
+            self.times += 1
+            if self.times == times:
+                before()
+                os.kill(os.getpid(), signal.SIGKILL)
 
 
 def run(folder, smears, point):
@@ -144,7 +134,7 @@ def run(folder, smears, point):
     def keep(epoch, logs=None):
         if epoch:
             shutil.copy(folder / BEST, kept(folder, epoch, BEST))
-            shutil.copy(folder / f"state-{epoch:04d}.weights.h5", kept(folder, epoch, "state"))
+            shutil.copy(folder / stored(folder)["weights"], kept(folder, epoch, "state"))
 
     if point is None and not folder.exists():
         callbacks.append(keras.callbacks.LambdaCallback(on_epoch_begin=keep))
@@ -246,6 +236,7 @@ def test_killed_at_many_points_it_loses_no_more_than_the_running_epoch_and_ends_
     assert start(folder, smears, None) == 0
     history = (tmp_path / HISTORY).read_text(encoding="utf-8")
     assert history == (whole.parent / HISTORY).read_text(encoding="utf-8")
+    assert (folder / TABLE).read_bytes() == (whole / TABLE).read_bytes()
     assert apart_from_callbacks(stored(folder)) == apart_from_callbacks(full)
     assert same(tmp_path / END, whole.parent / END) and same(folder / BEST, whole / BEST)
     assert same(folder / BEST, kept(whole, 4, BEST)) and not same(folder / BEST, kept(whole, 3, BEST))

@@ -172,17 +172,17 @@ class Checkpoint(keras.callbacks.Callback):
             _save_weights(self.body, self.folder / BEST)
         weights = self.folder / f"state-{self.epoch:04d}.weights.h5"
         _save_weights(self.model, weights)
-        self.stopped = bool(self.model.stop_training)
-        state = {"weights": weights.name, "best": self.best, "stopped": self.stopped}
-        state |= {"callbacks": [_memory(callback) for callback in self.callbacks], "history": self.rows}
-        write_json(self.folder / STATE, state)
-        self._remove_leftovers(weights)
         history = self.history()
         table = io.StringIO()
         csv.writer(table, lineterminator="\n").writerows(
             [["epoch", *history], *([n, *row] for n, row in enumerate(zip(*history.values(), strict=True), start=1))]
         )
         write_text(self.folder / HISTORY, table.getvalue())
+        self.stopped = bool(self.model.stop_training)
+        state = {"weights": weights.name, "best": self.best, "stopped": self.stopped}
+        state |= {"callbacks": [_memory(callback) for callback in self.callbacks], "history": self.rows}
+        write_json(self.folder / STATE, state)
+        self._remove_leftovers(weights)
 
     def _remove_leftovers(self, weights: Path) -> None:
         """Older states, and what was being written when a training was cut off."""

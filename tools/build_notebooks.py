@@ -188,7 +188,7 @@ def page_path(path: Path, folder: Path) -> Path:
 
 def is_up_to_date(path: Path, page: Path) -> bool:
     """Say whether a page is newer than its notebook, the package, the pins and this tool."""
-    sources = [path, Path(__file__), ROOT / "requirements.txt", *(ROOT / "yolo_helpers").glob("*.py")]
+    sources = [path, Path(__file__), ROOT / "requirements.txt", *(ROOT / "yolo_helpers").rglob("*.py")]
     return page.is_file() and page.stat().st_mtime > max(source.stat().st_mtime for source in sources)
 
 

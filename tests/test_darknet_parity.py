@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 from reference import PARITY
 
-from yolo_helpers.darknet import Header, build_body, letterbox_image, load_weights, read_cfg, save_weights
+from yolo_helpers.darknet import Header, build_body, load_weights, read_cfg, save_weights
 from yolo_helpers.detection import yolo_eval
+from yolo_helpers.images import letterbox_image
 from yolo_helpers.model import yolo_head
 
 

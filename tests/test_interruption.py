@@ -22,10 +22,8 @@ import tensorflow as tf
 from reference import ANCHORS, ROOT
 
 from yolo_helpers.anchors import Heads
-from yolo_helpers.anchors import Heads
 from yolo_helpers.annotations import read_annotations
 from yolo_helpers.dataset import YoloDataset
-from yolo_helpers.run_folder import BEST, STATE
 from yolo_helpers.smear import write_smears
 from yolo_helpers.training import Stage, train
 

@@ -1,19 +1,20 @@
 """The YOLOv3 loss, as a function for a Lambda layer and as a layer of its own.
 
-For every slot (one anchor at one cell), with `object` = 1 where a true box was written and 0 elsewhere:
+For every slot (one anchor at one cell), with `is_object` = 1 where a true box was written and 0 elsewhere:
 
-    xy          object * s * BCE(t_xy, raw_xy)                      s = 2 - w h, w and h as fractions of the input
-    wh          object * s * 0.5 * (t_wh - raw_wh)^2                t_wh = log(size / anchor)
-    confidence  object * BCE(1, raw_c) + (1 - object) * spared * BCE(0, raw_c)
-    class       object * BCE(one-hot class, raw_class)
+    xy          is_object * s * BCE(t_xy, raw_xy)                   s = 2 - w h, w and h as fractions of the input
+    wh          is_object * s * 0.5 * (t_wh - raw_wh)^2             t_wh = log(size / anchor)
+    confidence  is_object * BCE(1, raw_c) + (1 - is_object) * not_ignored * BCE(0, raw_c)
+    class       is_object * BCE(one-hot class, raw_class)
 
-BCE is the cross-entropy of a sigmoid. `spared` is 0 where the predicted box overlaps some true box of the same head
-by `ignore_thresh` or more: such a slot is neither right nor wrong. (Darknet looks at the true boxes of all heads:
-`ignore_across_heads`.) Source: keras-yolo3 (commit e6598d1), whose batch
-loss is the mean of the numbers here; the formula's origin is darknet's `yolo_layer.c` and arXiv:1804.02767.
+BCE is the cross-entropy of a sigmoid. A slot is ignored where the box that it predicts overlaps some true box of the
+same head by `ignore_thresh` or more: it is neither right nor wrong. (Darknet looks at the true boxes of all heads:
+`ignore_across_heads`.) Source: keras-yolo3 (commit e6598d1), whose batch loss is the mean of the numbers here; the
+formula's origin is darknet's `yolo_layer.c` and arXiv:1804.02767.
 
 An image has thousands of slots and few objects, and three of the four terms belong to objects alone. So the slots with
 an object are found first, in the targets or from the boxes themselves, and only the confidence is computed for all.
+Letters in the shapes: B images, S slots, G objects with padding, T boxes, C classes, A anchors.
 """
 
 import math
@@ -24,7 +25,7 @@ import numpy as np
 from keras import ops
 
 from yolo_helpers.anchors import STRIDES, default_anchor_mask, objects_gathered
-from yolo_helpers.model import yolo_head
+from yolo_helpers.model import decode_boxes
 
 TERMS = ("xy", "wh", "confidence", "class")
 TRUE_BOXES_AT_ONCE = 4  # of the ignore mask: each turn of its loop compares all slots with this many boxes
@@ -72,6 +73,17 @@ def yolo_loss(
     Returns:
         (B, 1). Its mean over the batch is what keras-yolo3 returns. From y_true, NaN for an image with more objects in
         a head than `objects_gathered` allows, which `preprocess_true_boxes` refuses; from boxes, any number will do.
+
+    Example:
+        An untrained network on two images of 32 x 32 pixels. The first has an object of class 1, the second has none:
+        ln 2 for each of its 3 (1 + 4 + 16) slots.
+
+        >>> from yolo_helpers.anchors import default_anchors
+        >>> outputs = [np.zeros((2, side, side, 3 * (5 + 2)), np.float32) for side in (1, 2, 4)]
+        >>> true_boxes = np.array([[[4, 6, 20, 22, 1]], [[0, 0, 0, 0, 0]]])
+        >>> loss = yolo_loss([*outputs, true_boxes], default_anchors(3), num_classes=2)
+        >>> [round(float(number), 2) for number in loss[:, 0]]
+        [47.13, 43.67]
     """
     terms = yolo_loss_terms(args, anchors, num_classes, ignore_thresh, anchor_mask, ignore_across_heads, input_shape)
     return ops.expand_dims(sum(terms.values()), -1)
@@ -94,7 +106,7 @@ def yolo_loss_terms(
     Raises:
         ValueError: if `args` holds neither one output and one target for each head, nor the outputs and boxes.
     """
-    anchors = np.asarray(anchors, np.float32).reshape(-1, 2)
+    anchors = np.asarray(anchors, np.float32).reshape(-1, 2)  # (A, 2)
     anchor_mask = default_anchor_mask(len(anchors)) if anchor_mask is None else anchor_mask
     heads = len(anchor_mask)
     boxes_given = len(args) == heads + 1 and len(ops.shape(args[-1])) == 3
@@ -104,123 +116,140 @@ def yolo_loss_terms(
             f"found {len(args)} tensors."
         )
     outputs, targets = [[ops.convert_to_tensor(x) for x in part] for part in (args[:heads], args[heads:])]
+    grids = [ops.shape(output)[1:3] for output in outputs]
     if input_shape is None:
-        input_shape = [STRIDES[0] * side for side in ops.shape(outputs[0])[1:3]]
+        input_shape = [STRIDES[0] * side for side in grids[0]]
     if boxes_given:
-        grids = [ops.shape(output)[1:3] for output in outputs]
         objects = _objects_of_boxes(targets[0], grids, anchors, num_classes, anchor_mask, input_shape)
     else:
-        objects = [_objects_of_slots(target) for target in targets]
-    boxes = [weight[..., None] * true[..., :4] for weight, _, true in objects]
+        objects = [_objects_of_grid(target) for target in targets]
+
+    # The heads are joined: S slots and G objects an image, those of one head after those of the one before.
+    sizes = [rows * columns * len(mask) for (rows, columns), mask in zip(grids, anchor_mask, strict=True)]
+    starts = [sum(sizes[:head]) for head in range(heads)]
+    parts = []
+    for output, (is_object, slot, true), size, start in zip(outputs, objects, sizes, starts, strict=True):
+        # All is read from one table, whose gradients are added: XLA is several times faster when they have one shape.
+        table = ops.reshape(output, (-1, 5 + num_classes))  # (B slots of the head, 5 + C)
+        boxes, confidence = ops.reshape(table[:, :4], (-1, size, 4)), ops.reshape(table[:, 4], (-1, size))
+        parts.append([is_object, slot + start, true, _take(table, slot, size), boxes, confidence])
+    joined = [ops.concatenate(part, 1) for part in zip(*parts, strict=True)]
+    is_object, slot, true, raw = joined[:4]  # (B, G), (B, G), (B, G, 5 + C), (B, G, 5 + C)
+    raw_boxes, raw_confidence = ops.stop_gradient(joined[4]), joined[5]  # (B, S, 4), (B, S)
+    slots = ops.convert_to_tensor(_slots(grids, anchors, anchor_mask, input_shape), raw.dtype)  # (3, S, 2)
+
+    # Which slots are ignored: the boxes that they predict say so, and learn nothing from it.
+    pred_boxes = ops.concatenate(decode_boxes(raw_boxes, *ops.unstack(slots, 3)), -1)  # (B, S, 4)
+    true_boxes = [one[..., None] * x[..., :4] for one, _, x in objects]  # (B, G of the head, 4) each
     if ignore_across_heads:
-        weights = ops.concatenate([weight for weight, _, _ in objects], 1)
-        boxes = [_filled_first(weights, ops.concatenate(boxes, 1))] * heads
-    of_head = [
-        _head_terms(output, found, true_boxes, anchors[mask], num_classes, input_shape, ignore_thresh)
-        for output, found, true_boxes, mask in zip(outputs, objects, boxes, anchor_mask, strict=True)
-    ]
-    return {name: sum(terms[name] for terms in of_head) for name in of_head[0]}
+        best = best_iou(pred_boxes, _padding_last(ops.concatenate(true_boxes, 1)))  # (B, S)
+    else:
+        of_heads = [pred_boxes[:, start : start + size] for start, size in zip(starts, sizes, strict=True)]
+        best = ops.concatenate([best_iou(*boxes) for boxes in zip(of_heads, true_boxes, strict=True)], 1)  # (B, S)
+    not_ignored = ops.cast(best < ignore_thresh, raw.dtype)  # (B, S)
 
-
-# Both kinds of targets are brought into one form, the objects of a head, G an image: their weight (B, G), which is 1,
-# or 0 for padding, and padding stands at the end; their slot (B, G); and their targets (B, G, 5 + C).
-
-
-def _objects_of_slots(y_true):
-    """The objects of a head from its grid (B, h, w, 3, 5 + C)."""
-    batch, slots = ops.shape(y_true)[0], math.prod(y_true.shape[1:4])
-    y_true = ops.reshape(ops.stop_gradient(y_true), (batch, slots, y_true.shape[-1]))
-    weight, slot = ops.top_k(y_true[..., 4], objects_gathered(slots))
-    # An image with more objects than are gathered has no loss, rather than the loss of a part of it.
-    left_out = ops.sum(ops.cast(y_true[..., 4] > 0, "int32"), -1) > weight.shape[-1]
-    return ops.where(left_out[:, None], np.nan, weight), slot, _take(y_true, slot)
-
-
-def _objects_of_boxes(true_boxes, grids, anchors, num_classes, anchor_mask, input_shape):
-    """The objects of each head from boxes (B, T, 5), as `preprocess_true_boxes` would write them into its grid."""
-    true_boxes = ops.cast(ops.stop_gradient(true_boxes), "float32")
-    count = ops.shape(true_boxes)[1]
-    centre, extent = (true_boxes[..., 0:2] + true_boxes[..., 2:4]) / 2, true_boxes[..., 2:4] - true_boxes[..., 0:2]
-    size = ops.cast([input_shape[1], input_shape[0]], "float32")
-    one_hot = ops.one_hot(ops.cast(true_boxes[..., 4], "int32"), num_classes)
-    true = ops.concatenate([centre / size, extent / size, ops.ones_like(centre[..., :1]), one_hot], -1)
-    is_box = ops.all(extent > 0, -1)
-    # The IoU of two boxes on one centre, as in `anchor_iou`.
-    anchors = ops.convert_to_tensor(anchors)
-    intersection = ops.prod(ops.minimum(extent[..., None, :], anchors), -1)
-    union = ops.prod(extent, -1)[..., None] + ops.prod(anchors, -1) - intersection
-    anchor = ops.argmax(intersection / union, -1)
-
-    objects = []
-    for stride, (rows, columns), mask in zip(STRIDES, grids, anchor_mask, strict=False):
-        fits = anchor[..., None] == ops.convert_to_tensor(mask, anchor.dtype)  # (B, T, 3)
-        cell = ops.cast(centre / stride, "int32")
-        i, j = ops.clip(cell[..., 0], 0, columns - 1), ops.clip(cell[..., 1], 0, rows - 1)
-        slot = (j * columns + i) * len(mask) + ops.cast(ops.argmax(fits, -1), "int32")
-        here = ops.logical_and(is_box, ops.any(fits, -1))
-        slot = ops.where(here, slot, 0)
-        # Where two boxes claim one slot, the later one has it.
-        order = ops.arange(count)
-        same = ops.logical_and(slot[:, :, None] == slot[:, None, :], here[:, None, :])
-        taken = ops.any(ops.logical_and(same, order[:, None] < order), -1)
-        weight = ops.cast(ops.logical_and(here, ops.logical_not(taken)), "float32")
-        objects.append([_filled_first(weight, values) for values in (weight, slot, true)])
-    return objects
-
-
-def _filled_first(weight, values):
-    """Values (B, T, ...) in the order in which those of weight 0 stand at the end."""
-    count = ops.shape(weight)[1]
-    order = ops.argsort(ops.arange(count) + ops.where(weight > 0, 0, count), axis=1)
-    return _take(values, order)
-
-
-def _take(values, slot):
-    """(B, slots, …) and (B, G) -> (B, G, …)."""
-    batch, slots = ops.shape(values)[:2]
-    table = ops.reshape(values, (batch * slots, *values.shape[2:]))
-    return ops.take(table, _rows(slot, batch, slots), axis=0)
-
-
-def _rows(slot, batch, slots):
-    """The place of each slot (B, G) when the slots of all images stand in one table."""
-    return slot + slots * ops.arange(batch, dtype=slot.dtype)[:, None]
-
-
-def _head_terms(output, objects, true_boxes, anchors, num_classes, input_shape, ignore_thresh):
-    weight, slot, true = objects
-    batch, rows, columns = ops.shape(output)[:3]
-    slots = rows * columns * len(anchors)
-    # The boxes that the head predicts say which slots are spared, and learn nothing from it.
-    grid, _, pred_xy, pred_wh = yolo_head(ops.stop_gradient(output), anchors, num_classes, input_shape, calc_loss=True)
-    pred_boxes = ops.reshape(ops.concatenate([pred_xy, pred_wh], -1), (batch, slots, 4))
-    grid = ops.reshape(ops.broadcast_to(grid, (rows, columns, len(anchors), 2)), (slots, 2))
-    anchors = ops.convert_to_tensor(np.tile(anchors / input_shape[::-1], (rows * columns, 1)), grid.dtype)  # (slots, 2)
-
-    # Both taken from one table: their gradients are added, and XLA does that several times faster in one shape.
-    table = ops.reshape(output, (batch * slots, 5 + num_classes))
-    raw = ops.take(table, _rows(slot, batch, slots), axis=0)  # (B, G, 5 + C), as `true`
-    raw_confidence = ops.reshape(table[:, 4], (batch, slots))
-    true_xy = true[..., 0:2] * ops.cast([columns, rows], true.dtype) - ops.take(grid, slot, axis=0)
-    true_wh = ops.where(weight[..., None] > 0, true[..., 2:4], 1.0)  # an empty slot has no size to take the log of
-    true_wh = ops.log(true_wh / ops.take(anchors, slot, axis=0))
-    scale = weight * (2 - true[..., 2] * true[..., 3])
-    xy = ops.sum(scale * ops.sum(_bce(true_xy, raw[..., 0:2]), -1), -1)
-    wh = ops.sum(scale * ops.sum(0.5 * ops.square(true_wh - raw[..., 2:4]), -1), -1)
-    of_class = ops.sum(weight * ops.sum(_bce(true[..., 5:], raw[..., 5:]), -1), -1)
-
-    # As if no slot held an object; then the slots that hold one are put right.
-    spared = ops.cast(best_iou(pred_boxes, true_boxes) < ignore_thresh, raw.dtype)
-    empty = ops.sum(spared * _bce(0, raw_confidence), -1)
-    spared_here = _take(spared, slot)
-    right = (weight + (1 - weight) * spared_here) * _bce(weight, raw[..., 4]) - spared_here * _bce(0, raw[..., 4])
-    confidence = empty + ops.sum(right, -1)
+    # Where an object is: what its slot should say. Padding has no size to take the logarithm of.
+    cell, cells, anchor = ops.unstack(ops.take(slots, slot, axis=1), 3)  # (B, G, 2) each
+    confidence = _confidence(raw_confidence, raw[..., 4], is_object, not_ignored, slot)  # (B,)
+    is_object = is_object[..., None]  # (B, G, 1)
+    true_xy = true[..., 0:2] * cells - cell  # (B, G, 2), 0 to 1 within the cell
+    true_wh = ops.log(ops.where(is_object > 0, true[..., 2:4], 1.0) / anchor)  # (B, G, 2)
+    scale = 2 - true[..., 2:3] * true[..., 3:4]  # (B, G, 1)
+    xy = ops.sum(is_object * scale * _bce(true_xy, raw[..., 0:2]), (1, 2))  # (B,)
+    wh = ops.sum(is_object * scale * 0.5 * ops.square(true_wh - raw[..., 2:4]), (1, 2))  # (B,)
+    of_class = ops.sum(is_object * _bce(true[..., 5:], raw[..., 5:]), (1, 2))  # (B,)
     return dict(zip(TERMS, (xy, wh, confidence, of_class), strict=True))
+
+
+def _confidence(raw, raw_here, is_object, not_ignored, slot):
+    """The third term (B,): first as if no slot (B, S) held an object, then put right where one does (B, G)."""
+    not_ignored_here = _take(ops.reshape(not_ignored, (-1,)), slot, raw.shape[1])  # (B, G)
+    empty = not_ignored * _bce(0, raw)  # (B, S)
+    correction = is_object * (_bce(1, raw_here) - not_ignored_here * _bce(0, raw_here))  # (B, G)
+    return ops.sum(empty, -1) + ops.sum(correction, -1)
 
 
 def _bce(target, raw):
     """Cross-entropy of sigmoid(raw): -t log(sigmoid) - (1 - t) log(1 - sigmoid), in a form that cannot overflow."""
     return ops.softplus(raw) - target * raw
+
+
+def _slots(grids, anchors, anchor_mask, input_shape):
+    """Of every slot: its cell (column, row), the cells of its grid (columns, rows), its anchor in parts of the input.
+
+    Returns:
+        (3, S, 2), in NumPy: these are constants.
+    """
+    slots = []
+    for (rows, columns), mask in zip(grids, anchor_mask, strict=True):
+        row, column, k = np.indices((rows, columns, len(mask))).reshape(3, -1)  # (h w 3,) each
+        anchor = anchors[mask][k] / input_shape[::-1]  # (h w 3, 2)
+        slots.append([np.stack([column, row], -1), np.full(anchor.shape, (columns, rows)), anchor])
+    return np.concatenate(slots, 1)
+
+
+# Both kinds of targets are brought into one form, the objects of each head: is_object (B, G), which is 1, or 0 for
+# padding; slot (B, G), counted within the head; and true (B, G, 5 + C), as in the grid.
+
+
+def _objects_of_grid(y_true):
+    """The objects of a head from its grid (B, h, w, 3, 5 + C)."""
+    slots = math.prod(y_true.shape[1:4])
+    table = ops.reshape(ops.stop_gradient(y_true), (-1, y_true.shape[-1]))  # (B h w 3, 5 + C)
+    is_object = ops.reshape(table[:, 4], (-1, slots))  # (B, h w 3)
+    too_many = ops.count_nonzero(is_object, -1) > objects_gathered(slots)  # (B,)
+    is_object, slot = ops.top_k(is_object, objects_gathered(slots))  # (B, G)
+    # An image with more objects than are gathered has no loss, rather than the loss of a part of it.
+    return ops.where(too_many[:, None], np.nan, is_object), slot, _take(table, slot, slots)
+
+
+def _objects_of_boxes(true_boxes, grids, anchors, num_classes, anchor_mask, input_shape):
+    """The objects of each head from boxes (B, T, 5), as `preprocess_true_boxes` would write them into its grid."""
+    true_boxes = ops.cast(ops.stop_gradient(true_boxes), "float32")
+    low, high, label = true_boxes[..., 0:2], true_boxes[..., 2:4], ops.cast(true_boxes[..., 4], "int32")
+    centre, extent = (low + high) / 2, high - low  # (B, T, 2)
+    size = ops.convert_to_tensor(input_shape[::-1], "float32")  # (2,)
+    is_one = ops.ones_like(centre[..., :1])  # (B, T, 1)
+    true = ops.concatenate([centre / size, extent / size, is_one, ops.one_hot(label, num_classes)], -1)  # (B, T, 5 + C)
+
+    # The anchor of the same shape, by the IoU of two boxes on one centre, as in `anchor_iou`.
+    intersection = ops.prod(ops.minimum(extent[..., None, :], anchors), -1)  # (B, T, A)
+    union = ops.prod(extent, -1, keepdims=True) + ops.prod(anchors, -1) - intersection  # (B, T, A)
+    anchor = ops.argmax(intersection / union, -1)  # (B, T)
+
+    # The slot, in all heads at once: `k` is the anchor's place in the mask of each head, or -1.
+    cells = ops.convert_to_tensor([[[[columns, rows]]] for rows, columns in grids], "int32")  # (heads, 1, 1, 2)
+    fits = [np.asarray(mask)[:, None] == np.arange(len(anchors)) for mask in anchor_mask]  # (3, A) each
+    k = np.where(np.any(fits, 1), np.argmax(fits, 1), -1).astype(np.int32)  # (heads, A)
+    k = ops.take(k, anchor, axis=1)  # (heads, B, T)
+    stride = size / ops.cast(cells, "float32")  # (heads, 1, 1, 2)
+    cell = ops.clip(ops.cast(centre / stride, "int32"), 0, cells - 1)  # (heads, B, T, 2)
+    slot = (cell[..., 1] * cells[..., 0] + cell[..., 0]) * len(fits[0]) + k  # (heads, B, T)
+    in_head = ops.logical_and(ops.all(extent > 0, -1), k >= 0)  # (heads, B, T)
+
+    # Where two boxes claim one slot, the later one has it. Sorted downwards, it comes first, and padding last.
+    count = ops.shape(slot)[-1]
+    claim = ops.where(in_head, slot * count + ops.arange(count, dtype=slot.dtype), -1)  # (heads, B, T)
+    claim, _ = ops.top_k(claim, count)
+    slot, box = claim // count, claim % count  # (heads, B, T) each
+    is_first = ops.concatenate([ops.ones_like(in_head[..., :1]), slot[..., 1:] != slot[..., :-1]], -1)
+    is_object = ops.cast(ops.logical_and(claim >= 0, is_first), "float32")  # (heads, B, T)
+    true = _take(ops.reshape(true, (-1, 5 + num_classes)), box, count)  # (heads, B, T, 5 + C)
+    objects = is_object, ops.maximum(slot, 0), true
+    return list(zip(*(ops.unstack(x, len(fits)) for x in objects), strict=True))
+
+
+def _take(table, slot, slots):
+    """Rows of a table (B slots, ...), image under image, at the slots (..., B, G) of each image: (..., B, G, ...)."""
+    first = slots * ops.arange(ops.shape(slot)[-2], dtype=slot.dtype)  # (B,)
+    return ops.take(table, slot + first[:, None], axis=0)
+
+
+def _padding_last(boxes):
+    """Boxes (B, G, 4) in an order in which rows of zeros stand at the end."""
+    count = ops.shape(boxes)[1]
+    _, order = ops.top_k(boxes[..., 2], count)  # (B, G)
+    return _take(ops.reshape(boxes, (-1, 4)), order, count)
 
 
 def best_iou(pred_boxes, true_boxes):
@@ -233,19 +262,30 @@ def best_iou(pred_boxes, true_boxes):
     Returns:
         (B, N), without a gradient. Boxes are taken a few at a time, as many times as the fullest image needs:
         any number of boxes, shapes that XLA can compile, and never all predictions against all boxes.
+
+    Example:
+        One prediction equals the second true box, the other touches none. The last row is padding.
+
+        >>> pred_boxes = np.array([[[6, 6, 2, 2], [9, 1, 2, 2]]], np.float32)
+        >>> true_boxes = np.array([[[2, 2, 4, 4], [6, 6, 2, 2], [0, 0, 0, 0]]], np.float32)
+        >>> ops.convert_to_numpy(best_iou(pred_boxes, true_boxes)).tolist()
+        [[1.0, 0.0]]
     """
+    pred_boxes, true_boxes = ops.convert_to_tensor(pred_boxes), ops.convert_to_tensor(true_boxes)
     count = ops.shape(true_boxes)[1]
     most = ops.max(ops.where(true_boxes[..., 2] > 0, ops.arange(1, count + 1), 0), initial=0)
-    pred, true = _corners_and_area(pred_boxes), [ops.expand_dims(x, -1) for x in _corners_and_area(true_boxes)]
+    pred = _corners_and_area(pred_boxes)  # five of (B, N)
+    true = ops.stack(_corners_and_area(true_boxes))  # (5, B, T)
+    true = ops.transpose(true, (2, 0, 1))[..., None]  # (T, 5, B, 1)
 
     def compare(turn, best):
+        at_once = ops.minimum(turn * TRUE_BOXES_AT_ONCE + np.arange(TRUE_BOXES_AT_ONCE), count - 1)
         # One after another and not side by side: without XLA each operation then stays within the processor's cache.
-        for k in range(TRUE_BOXES_AT_ONCE):
-            t = ops.minimum(turn * TRUE_BOXES_AT_ONCE + k, count - 1)
-            best = ops.maximum(best, _overlap(pred, [ops.take(x, t, axis=1) for x in true]))
+        for box in ops.unstack(ops.take(true, at_once, axis=0), TRUE_BOXES_AT_ONCE):  # (5, B, 1)
+            best = ops.maximum(best, _overlap(pred, ops.unstack(box, 5)))  # (B, N)
         return turn + 1, best
 
-    nothing = ops.zeros_like(pred_boxes[..., 0])
+    nothing = ops.zeros_like(pred_boxes[..., 0])  # (B, N)
     _, best = ops.while_loop(lambda turn, best: turn * TRUE_BOXES_AT_ONCE < most, compare, (0, nothing))
     return ops.stop_gradient(best / (1 - best))
 
@@ -259,13 +299,20 @@ def box_iou(b1, b2):
 
     Returns:
         (...), 0 to 1; 0 for a box without area.
+
+    Example:
+        Two boxes of 2 x 2, one unit apart: 2 of the 6 units of area that they cover are in both.
+
+        >>> round(float(box_iou([1.0, 1.0, 2.0, 2.0], [2.0, 1.0, 2.0, 2.0])), 3)
+        0.333
     """
-    shared = ops.relu(_overlap(_corners_and_area(b1), _corners_and_area(b2)))
+    one, other = (_corners_and_area(ops.convert_to_tensor(boxes)) for boxes in (b1, b2))
+    shared = ops.relu(_overlap(one, other))
     return shared / (1 - shared)
 
 
 def _corners_and_area(boxes):
-    x, y, w, h = (boxes[..., axis] for axis in range(4))
+    x, y, w, h = ops.unstack(boxes, 4, axis=-1)
     return x - w / 2, y - h / 2, x + w / 2, y + h / 2, w * h + 1e-20  # no division by 0 where neither has an area
 
 

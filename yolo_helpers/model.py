@@ -82,6 +82,14 @@ def yolo_head(feats, anchors: np.ndarray, num_classes: int, input_shape, calc_lo
         box_xy and box_wh (B, h, w, 3, 2) as fractions of the input, box_confidence (B, h, w, 3, 1) and
         box_class_probs (B, h, w, 3, C); with calc_loss: grid (h, w, 1, 2), the cell of each slot as (column, row),
         feats (B, h, w, 3, 5 + C), box_xy and box_wh.
+
+    Example:
+        Where all raw numbers are 0, each slot of a grid of 1 x 2 cells predicts its anchor in the middle of its cell.
+
+        >>> anchors = np.array([[8, 8], [16, 32], [32, 16]])
+        >>> xy, wh, *_ = yolo_head(np.zeros((1, 1, 2, 18), np.float32), anchors, num_classes=1, input_shape=(32, 64))
+        >>> ops.convert_to_numpy(xy[0, 0, 1, 0]).tolist(), ops.convert_to_numpy(wh[0, 0, 1, 1]).tolist()
+        ([0.75, 0.5], [0.25, 1.0])
     """
     rows, columns = ops.shape(feats)[1:3]
     feats = ops.reshape(feats, (-1, rows, columns, len(anchors), 5 + num_classes))
@@ -90,11 +98,25 @@ def yolo_head(feats, anchors: np.ndarray, num_classes: int, input_shape, calc_lo
     cells = ops.cast([columns, rows], feats.dtype)
     pixels = ops.cast([input_shape[1], input_shape[0]], feats.dtype)
 
-    box_xy = (ops.sigmoid(feats[..., 0:2]) + grid) / cells
-    box_wh = ops.exp(feats[..., 2:4]) * ops.cast(anchors, feats.dtype) / pixels
+    box_xy, box_wh = decode_boxes(feats, grid, cells, ops.cast(anchors, feats.dtype) / pixels)
     if calc_loss:
         return grid, feats, box_xy, box_wh
     return box_xy, box_wh, ops.sigmoid(feats[..., 4:5]), ops.sigmoid(feats[..., 5:])
+
+
+def decode_boxes(raw, cell, cells, anchor) -> tuple:
+    """Boxes from raw numbers: sigmoid for the centre, exp for the size (arXiv:1804.02767, 2.1).
+
+    Args:
+        raw: (..., 4 or more), of each slot; the first four count.
+        cell: (..., 2), column and row of the slot's cell.
+        cells: (..., 2), columns and rows of its grid.
+        anchor: (..., 2), width and height of its anchor as fractions of the input.
+
+    Returns:
+        Centre and size (..., 2) as fractions of the input.
+    """
+    return (ops.sigmoid(raw[..., 0:2]) + cell) / cells, ops.exp(raw[..., 2:4]) * anchor
 
 
 def inference_model(body: keras.Model, input_shape: tuple[int, int]) -> keras.Model:

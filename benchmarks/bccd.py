@@ -28,8 +28,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 import numpy as np
 
-from yolo_helpers.anchors import Heads, default_anchors, kmeans_anchors
-from yolo_helpers.annotations import box_sizes, read_annotations
+from yolo_helpers.anchors import Heads, box_sizes, default_anchors, kmeans_anchors
+from yolo_helpers.annotations import read_annotations
 from yolo_helpers.darknet import load_weights
 from yolo_helpers.dataset import YoloDataset
 from yolo_helpers.download import fetch_bccd

@@ -24,8 +24,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 from PIL import Image
 
-from yolo_helpers.anchors import DATA, Heads, get_anchors, kmeans_anchors
-from yolo_helpers.annotations import box_sizes, read_annotations
+from yolo_helpers.anchors import DATA, Heads, box_sizes, get_anchors, kmeans_anchors
+from yolo_helpers.annotations import read_annotations
 from yolo_helpers.dataset import YoloDataset
 from yolo_helpers.detection import Detections, detect
 from yolo_helpers.loss import identity_loss

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import keras
 
-from yolo_helpers.anchors import DATA, Heads, default_anchors, kmeans_anchors
-from yolo_helpers.annotations import box_sizes, read_annotations
+from yolo_helpers.anchors import DATA, Heads, box_sizes, default_anchors, kmeans_anchors
+from yolo_helpers.annotations import read_annotations
 from yolo_helpers.darknet import Header, save_weights
 from yolo_helpers.dataset import YoloDataset
 from yolo_helpers.model import micro_yolo_body

@@ -5,7 +5,7 @@ A module imports only from its own floor or from floors above it in this list:
     ground    boxes anchors files images annotations smear download
     data      targets augment dataset
     network   model darknet loss training_model
-    use       detection evaluation plots run_folder training
+    use       detection evaluation plots run_folder checkpoint training
     roof      six_ways checks commands
 
 The ground needs NumPy and Pillow only. The network needs keras and keras.ops only, so TensorFlow, JAX and PyTorch run

@@ -6,6 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
+from yolo_helpers.annotations import Annotation
+from yolo_helpers.boxes import letterbox
+from yolo_helpers.images import image_size
+
 ANCHORS_PER_HEAD = 3
 STRIDES = (32, 16, 8)  # input pixels a cell covers, coarsest head first
 DATA = Path(__file__).resolve().parents[1] / "data"
@@ -168,6 +172,18 @@ def anchor_iou(sizes: np.ndarray, anchors: np.ndarray) -> np.ndarray:
     sizes, anchors = np.asarray(sizes)[:, None], np.asarray(anchors)[None]
     intersection = np.minimum(sizes, anchors).prod(-1)
     return intersection / (sizes.prod(-1) + anchors.prod(-1) - intersection)
+
+
+def box_sizes(annotations: Sequence[Annotation], input_shape: tuple[int, int]) -> np.ndarray:
+    """Width and height of every box in pixels of the letterboxed input, (N, 2): what anchors are chosen for.
+
+    Args:
+        annotations: photographs with their boxes.
+        input_shape: (height, width) of the network's input in pixels.
+    """
+    placed = [letterbox(image_size(a.image_path), input_shape).to_input(a.boxes) for a in annotations]
+    boxes = np.concatenate(placed)
+    return boxes[:, 2:] - boxes[:, :2]
 
 
 def kmeans_anchors(sizes: np.ndarray, start: np.ndarray, rounds: int = 100) -> np.ndarray:

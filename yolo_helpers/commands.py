@@ -13,13 +13,20 @@ import numpy as np
 from yolo_helpers.anchors import (
     ANCHORS_PER_HEAD,
     Heads,
+    box_sizes,
     default_anchors,
     get_anchors,
     grid_shapes,
     kmeans_anchors,
 )
-from yolo_helpers.annotations import FORMATS, Annotation, box_sizes, get_classes, read_annotations, split_annotations
-from yolo_helpers.annotations.use import write_lines
+from yolo_helpers.annotations import (
+    FORMATS,
+    Annotation,
+    get_classes,
+    read_annotations,
+    split_annotations,
+    write_lines,
+)
 from yolo_helpers.darknet import build_body, load_weights, read_cfg
 from yolo_helpers.dataset import YoloDataset
 from yolo_helpers.detection import detect

@@ -18,13 +18,14 @@ import numpy as np
 
 from yolo_helpers.anchors import Heads
 from yolo_helpers.annotations import Annotation, AnnotationError
+from yolo_helpers.checkpoint import Checkpoint
 from yolo_helpers.dataset import YoloDataset
 from yolo_helpers.detection import detect
 from yolo_helpers.evaluation import AveragePrecision
 from yolo_helpers.loss import YoloLoss, identity_loss
 from yolo_helpers.model import inference_model, output_convolutions
 from yolo_helpers.plots import save_found
-from yolo_helpers.run_folder import Checkpoint, write_run
+from yolo_helpers.run_folder import write_run
 from yolo_helpers.training_model import create_model
 
 

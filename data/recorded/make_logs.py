@@ -27,8 +27,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
 
-from yolo_helpers.anchors import DATA, Heads, default_anchors, grid_shapes, kmeans_anchors
-from yolo_helpers.annotations import Annotation, box_sizes, read_annotations
+from yolo_helpers.anchors import DATA, Heads, box_sizes, default_anchors, grid_shapes, kmeans_anchors
+from yolo_helpers.annotations import Annotation, read_annotations
 from yolo_helpers.dataset import YoloDataset
 from yolo_helpers.detection import detect
 from yolo_helpers.evaluation import AveragePrecision, worst_mistakes

@@ -11,13 +11,13 @@ Coordinates are kept as written.
 
 from yolo_helpers.annotations.read import FORMATS, read_annotations
 from yolo_helpers.annotations.record import Annotation, AnnotationError, get_classes
-from yolo_helpers.annotations.use import box_sizes, split_annotations, write_lines
+from yolo_helpers.annotations.split import split_annotations
+from yolo_helpers.annotations.text import write_lines
 
 __all__ = [
     "FORMATS",
     "Annotation",
     "AnnotationError",
-    "box_sizes",
     "get_classes",
     "read_annotations",
     "split_annotations",

@@ -1,9 +1,13 @@
 """keras-yolo3's lines: `path x_min,y_min,x_max,y_max,class ...`."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
-from yolo_helpers.annotations.record import Box, Record, class_number, fail, find_image, numbers, read_text
+import numpy as np
+
+from yolo_helpers.annotations.record import Annotation, Box, Record, class_number, fail, find_image, numbers, read_text
+from yolo_helpers.files import write_text
 from yolo_helpers.images import IMAGE_SUFFIXES
 
 
@@ -33,3 +37,18 @@ def read_lines(path: Path, split: Path | None) -> tuple[list[Record], None]:
     if records and not any(record.boxes for record in records):
         fail(path, "no line has a box: expected 'image.jpg x_min,y_min,x_max,y_max,class' in at least one.")
     return records, None
+
+
+def write_lines(path: Path, annotations: Sequence[Annotation]) -> None:
+    """Writes annotations as keras-yolo3's lines, which `read_annotations` reads; whole or not at all.
+
+    Args:
+        path: the file, ending in .txt.
+        annotations: photographs with their boxes; their paths are written from the root on.
+    """
+    lines = []
+    for annotation in annotations:
+        boxes = np.column_stack([annotation.boxes, annotation.classes]).tolist()
+        fields = [",".join(f"{number:.9g}" for number in box) for box in boxes]  # nine digits give the same float32
+        lines.append(" ".join([str(annotation.image_path.absolute()), *fields]))
+    write_text(path, "\n".join(lines) + "\n")

@@ -1,0 +1,31 @@
+"""Annotations divided at random, for training and validation."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from yolo_helpers.annotations.record import Annotation
+
+
+def split_annotations(
+    annotations: Sequence[Annotation], fraction: float, seed: int
+) -> tuple[list[Annotation], list[Annotation]]:
+    """Two parts chosen at random, both in the order of `annotations`.
+
+    Args:
+        annotations: at least two.
+        fraction: share of the second part, 0 to 1; it has at least one photograph, and leaves at least one.
+        seed: for the choice.
+
+    Raises:
+        ValueError: if there are fewer than two annotations.
+    """
+    if len(annotations) < 2:
+        raise ValueError(
+            f"Two parts need at least two photographs, found {len(annotations)}: add some, or give those for "
+            "validation apart (--validation)."
+        )
+    count = min(max(1, round(len(annotations) * fraction)), len(annotations) - 1)
+    chosen = set(np.random.default_rng(seed).permutation(len(annotations))[:count].tolist())
+    parts = [[a for i, a in enumerate(annotations) if (i in chosen) is second] for second in (False, True)]
+    return parts[0], parts[1]

@@ -190,6 +190,30 @@ def test_boxes_have_the_gradient_of_their_grids(boxes, jit_compile):
         np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-5 * np.abs(other).max())
 
 
+@pytest.mark.parametrize("mask", [[[0, 1, 2], [3, 4, 5]], [[5, 0, 3], [2, 4, 1]], [[3, 4, 5], [1, 2, 3]], [[0, 1, 2]]])
+def test_boxes_find_their_slots_under_any_mask(mask):
+    true_boxes = random_boxes(np.random.default_rng(4), boxes=40)
+    y_true = [target.astype(np.float32) for target in plain_targets(true_boxes, (64, 96), ANCHORS[:6], 3, mask)]
+    assert all(target[..., 4].any() for target in y_true)
+    outputs = [np.random.default_rng(5).normal(0, 1, (*x.shape[:3], 24)).astype(np.float32) for x in y_true]
+    loss = yolo_loss([*outputs, true_boxes], ANCHORS[:6], 3, 0.5, mask)
+    expected = sum(plain_terms(outputs, y_true, ANCHORS[:6], 3, 0.5, mask).values())
+    np.testing.assert_allclose(loss[:, 0], expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("head", [0, 1, 2])
+def test_a_head_alone_has_the_loss_that_it_has_among_others(head):
+    true_boxes = random_boxes(np.random.default_rng(6), boxes=20)
+    outputs, y_true, anchors, num_classes = random_case(14, true_boxes=true_boxes)
+    for other in {0, 1, 2} - {head}:  # so sure that nothing is there that they cost nothing
+        outputs[other][:], y_true[other][:] = -100, 0
+    settings = {"ignore_thresh": 0.5, "anchor_mask": MASKS[9][head : head + 1], "input_shape": (64, 96)}
+    expected = yolo_loss([*outputs, *y_true], anchors, num_classes)
+    for targets in (y_true[head], true_boxes):
+        loss = yolo_loss([outputs[head], targets], anchors, num_classes, **settings)
+        np.testing.assert_allclose(loss, expected, rtol=1e-5)
+
+
 def test_any_number_of_boxes_an_image():
     """More than the grids may hold for one head."""
     outputs, _, *_ = random_case(6, input_shape=(96, 96), batch=1)

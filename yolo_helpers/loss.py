@@ -197,7 +197,7 @@ def _objects_of_grid(y_true):
     slots = math.prod(y_true.shape[1:4])
     table = ops.reshape(ops.stop_gradient(y_true), (-1, y_true.shape[-1]))  # (B h w 3, 5 + C)
     is_object = ops.reshape(table[:, 4], (-1, slots))  # (B, h w 3)
-    too_many = ops.count_nonzero(is_object, -1) > objects_gathered(slots)  # (B,)
+    too_many = ops.sum(is_object > 0, -1) > objects_gathered(slots)  # (B,)
     is_object, slot = ops.top_k(is_object, objects_gathered(slots))  # (B, G)
     # An image with more objects than are gathered has no loss, rather than the loss of a part of it.
     return ops.where(too_many[:, None], np.nan, is_object), slot, _take(table, slot, slots)
@@ -279,7 +279,7 @@ def best_iou(pred_boxes, true_boxes):
     true = ops.transpose(true, (2, 0, 1))[..., None]  # (T, 5, B, 1)
 
     def compare(turn, best):
-        at_once = ops.minimum(turn * TRUE_BOXES_AT_ONCE + np.arange(TRUE_BOXES_AT_ONCE), count - 1)
+        at_once = ops.minimum(turn * TRUE_BOXES_AT_ONCE + ops.arange(TRUE_BOXES_AT_ONCE), count - 1)
         # One after another and not side by side: without XLA each operation then stays within the processor's cache.
         for box in ops.unstack(ops.take(true, at_once, axis=0), TRUE_BOXES_AT_ONCE):  # (5, B, 1)
             best = ops.maximum(best, _overlap(pred, ops.unstack(box, 5)))  # (B, N)

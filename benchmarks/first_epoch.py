@@ -1,88 +1,79 @@
 """How long a reader waits for the first epoch of lesson 00, in several checkouts of the course, in turns.
 
     git worktree add --detach ../before COMMIT
-    python benchmarks/first_epoch.py ../before . --turns 5
+    python -m benchmarks.first_epoch ../before . --turns 5
 
-Each turn starts a fresh process for each checkout, since TensorFlow keeps what it has built, and does what the lesson
-does: 160 smears, the micro body, `create_model`, `compile` with the identity, `fit` for one epoch. The first step is
-nearly all graph building. It is measured without and with the optimiser's variables made before it, which spares
-TensorFlow the second of two traces. The seconds are the processor's: they vary less than the clock's where the machine
-has other work.
+Each turn starts a fresh process for each checkout, since TensorFlow keeps what it has built, and executes the lesson's own
+code cells up to the first `fit`. What is said beside it: the cell that makes the model, the cell that compiles it, and
+the cell of the first epoch, whose first step is nearly all graph building. Seconds of the clock, and of the processor,
+which vary less where the machine has other work.
 """
 
 import argparse
+import contextlib
+import io
 import json
 import os
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
-from benchmarks.table import machine, spread
-
-PHOTOGRAPHS, BATCH, SHAPE = 160, 8, (96, 128)
-PARTS = ("build", "compile", "first two steps", "rest of the epoch", "all")
+PARTS = {"model": "create_model(", "compile": "model.compile(", "first epoch": "model.fit("}
 
 
-def first_epoch(checkout: str, build_optimizer: bool) -> dict[str, float]:
-    """Seconds of the processor for each part, in this process, with the package of a checkout."""
-    sys.path.insert(0, checkout)
-    import keras
+def run_lesson(notebook: Path) -> dict[str, tuple[float, float]]:
+    """Seconds of the clock and of the processor for each part, in this process.
 
-    from yolo_helpers.anchors import default_anchors
-    from yolo_helpers.annotations import read_annotations
-    from yolo_helpers.dataset import YoloDataset
-    from yolo_helpers.model import micro_yolo_body
-    from yolo_helpers.smear import write_smears
-    from yolo_helpers.training import create_model
-
-    keras.utils.set_random_seed(1)
-    anchors = default_anchors(3)
-    with tempfile.TemporaryDirectory() as folder:
-        smears, class_names = read_annotations(write_smears(Path(folder), PHOTOGRAPHS, SHAPE, seed=1))
-        data = YoloDataset(smears, SHAPE, anchors, len(class_names), batch_size=BATCH)
-        clock = [time.process_time()]
-        body = micro_yolo_body(keras.Input((*SHAPE, 3)), 3, len(class_names))
-        model = create_model(body, SHAPE, anchors, len(class_names))
-        clock.append(time.process_time())
-        schedule = keras.optimizers.schedules.CosineDecay(5e-3, 8 * len(data), alpha=0.01)
-        model.compile(optimizer=keras.optimizers.Adam(schedule), loss={"yolo_loss": lambda y_true, y_pred: y_pred})
-        if build_optimizer:
-            model.optimizer.build(model.trainable_variables)
-        clock.append(time.process_time())
-        steps = [2, len(data)]  # TensorFlow's second trace comes with the second step
-        at_step = keras.callbacks.LambdaCallback(
-            on_train_batch_end=lambda step, logs: step + 1 in steps and clock.append(time.process_time())
-        )
-        model.fit(data, epochs=1, shuffle=False, verbose=0, callbacks=[at_step])
-    seconds = [end - start for start, end in zip(clock, clock[1:], strict=False)]
-    return dict(zip(PARTS, [*seconds, sum(seconds)], strict=True))
+    Args:
+        notebook: the lesson, in its checkout.
+    """
+    os.chdir(notebook.parent)
+    seconds, space = {}, {}
+    for cell in json.loads(notebook.read_text(encoding="utf-8"))["cells"]:
+        if cell["cell_type"] != "code":
+            continue
+        source = "".join(cell["source"])
+        part = next((name for name, words in PARTS.items() if words in source and name not in seconds), None)
+        begun = time.perf_counter(), time.process_time()
+        with contextlib.redirect_stdout(io.StringIO()):
+            exec(compile(source, str(notebook), "exec"), space)  # the course's own cells
+        if part:
+            seconds[part] = time.perf_counter() - begun[0], time.process_time() - begun[1]
+        if len(seconds) == len(PARTS):
+            return seconds
+    raise SystemExit(f"{notebook}: no code cell holds {set(PARTS.values()) - set(seconds)}.")
 
 
-def in_a_fresh_process(checkout: str, build_optimizer: bool) -> dict[str, float]:
-    """`first_epoch`, where nothing is built yet."""
-    environment = os.environ | {"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3"}
-    command = [sys.executable, __file__, checkout, "--one", str(int(build_optimizer))]
-    run = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
+def in_a_fresh_process(checkout: Path) -> dict[str, tuple[float, float]]:
+    """`run_lesson`, where nothing is built yet and no other checkout was imported."""
+    environment = os.environ | {"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3", "MPLBACKEND": "Agg"}
+    notebook = checkout.resolve() / "notebooks" / "00_start_here.ipynb"
+    run = subprocess.run(
+        [sys.executable, Path(__file__).resolve(), "--one", notebook],
+        cwd=notebook.parent,
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
     return json.loads(run.stdout.splitlines()[-1])
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("checkouts", nargs="+", help="folders that hold a yolo_helpers")
+    parser.add_argument("checkouts", nargs="*", type=Path, help="folders of the course")
     parser.add_argument("--turns", type=int, default=5, help="(default: %(default)s)")
-    parser.add_argument("--one", type=int, choices=[0, 1], help=argparse.SUPPRESS)
+    parser.add_argument("--one", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one is not None:
-        print(json.dumps(first_epoch(options.checkouts[0], bool(options.one))))
+        print(json.dumps(run_lesson(options.one)))
         sys.exit()
-    cases = [(checkout, built) for checkout in options.checkouts for built in (False, True)]
-    turns = [[in_a_fresh_process(*case) for case in cases] for _ in range(options.turns)]
-    print(f"{machine()}; seconds of the processor, median (least to most)\n")
-    print(f"| | {' | '.join(PARTS)} |\n| --- {'| --- ' * len(PARTS)}|")
-    for (checkout, built), samples in zip(cases, zip(*turns, strict=True), strict=True):
-        name = f"{checkout}{', optimiser built before' if built else ''}"
-        print(f"| {name} | {' | '.join(spread([sample[part] for sample in samples]) for part in PARTS)} |")
+    from benchmarks.table import machine, spread
+
+    turns = [[in_a_fresh_process(checkout) for checkout in options.checkouts] for _ in range(options.turns)]
+    print(f"{machine()}; seconds of the clock, and of the processor; median (least to most)\n")
+    print(f"| | {' | '.join(f'{part} | processor' for part in PARTS)} |\n|{' --- |' * (1 + 2 * len(PARTS))}")
+    for checkout, samples in zip(options.checkouts, zip(*turns, strict=True), strict=True):
+        cells = [spread([sample[part][kind] for sample in samples]) for part in PARTS for kind in (0, 1)]
+        print(f"| {checkout} | {' | '.join(cells)} |")

@@ -3,7 +3,7 @@
     git worktree add --detach ../before COMMIT
     python -m benchmarks.first_epoch ../before . --turns 5
 
-Each turn starts a fresh process for each checkout, since TensorFlow keeps what it has built, and executes the lesson's own
+Each turn starts a fresh process for each checkout, since TensorFlow keeps what it has built, and executes the lesson
 code cells up to the first `fit`. What is said beside it: the cell that makes the model, the cell that compiles it, and
 the cell of the first epoch, whose first step is nearly all graph building. Seconds of the clock, and of the processor,
 which vary less where the machine has other work.

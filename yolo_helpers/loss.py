@@ -109,17 +109,11 @@ def yolo_loss_terms(
     anchors = np.asarray(anchors, np.float32).reshape(-1, 2)  # (A, 2)
     anchor_mask = default_anchor_mask(len(anchors)) if anchor_mask is None else anchor_mask
     heads = len(anchor_mask)
-    boxes_given = len(args) == heads + 1 and len(ops.shape(args[-1])) == 3
-    if not boxes_given and len(args) != 2 * heads:
-        raise ValueError(
-            f"Expected {heads} outputs and {heads} targets in args, or {heads} outputs and boxes (B, T, 5), "
-            f"found {len(args)} tensors."
-        )
-    outputs, targets = [[ops.convert_to_tensor(x) for x in part] for part in (args[:heads], args[heads:])]
+    outputs, targets = _outputs_and_targets(args, heads)
     grids = [ops.shape(output)[1:3] for output in outputs]
     if input_shape is None:
         input_shape = [STRIDES[0] * side for side in grids[0]]
-    if boxes_given:
+    if len(targets[0].shape) == 3:  # boxes, not grids
         objects = _objects_of_boxes(targets[0], grids, anchors, num_classes, anchor_mask, input_shape)
     else:
         objects = [_objects_of_grid(target) for target in targets]
@@ -159,6 +153,17 @@ def yolo_loss_terms(
     wh = ops.sum(is_object * scale * 0.5 * ops.square(true_wh - raw[..., 2:4]), (1, 2))  # (B,)
     of_class = ops.sum(is_object * _bce(true[..., 5:], raw[..., 5:]), (1, 2))  # (B,)
     return dict(zip(TERMS, (xy, wh, confidence, of_class), strict=True))
+
+
+def _outputs_and_targets(args, heads):
+    """The outputs of all heads; and their targets, or the boxes (B, T, 5) alone."""
+    boxes_given = len(args) == heads + 1 and len(ops.shape(args[-1])) == 3
+    if not boxes_given and len(args) != 2 * heads:
+        raise ValueError(
+            f"Expected {heads} outputs and {heads} targets in args, or {heads} outputs and boxes (B, T, 5), "
+            f"found {len(args)} tensors."
+        )
+    return [[ops.convert_to_tensor(x) for x in part] for part in (args[:heads], args[heads:])]
 
 
 def _confidence(raw, raw_here, is_object, not_ignored, slot):

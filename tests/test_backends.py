@@ -35,7 +35,7 @@ from yolo_helpers.dataset import YoloDataset
 from yolo_helpers.detection import detect, yolo_eval
 from yolo_helpers.loss import TRUE_BOXES_AT_ONCE, YoloLoss, identity_loss, yolo_loss
 from yolo_helpers.model import micro_yolo_body
-from yolo_helpers.run_folder import BEST, HISTORY, STATE
+from yolo_helpers.run_folder import BEST, HISTORY, NETWORK, SETTINGS, STATE
 from yolo_helpers.smear import CLASS_NAMES, write_smears
 from yolo_helpers.targets import preprocess_true_boxes
 from yolo_helpers.training import Stage, train
@@ -170,7 +170,7 @@ def go_on(data, folder, seed, **settings):
     inputs = keras.Input((*SHAPE, 3))
     # Tracing a body of the package for TensorFlow takes long, and test_training.py does it already.
     body = eight_convolutions(inputs) if BACKEND == "tensorflow" else micro_yolo_body(inputs, 3, 3)
-    return body, train(body, data, [Stage(3, 5e-3)], folder, verbose=0, **settings)
+    return body, train(body, data, [Stage(3, 5e-3)], folder, data, CLASS_NAMES, verbose=0, **settings)
 
 
 @pytest.fixture(scope="module")
@@ -183,7 +183,7 @@ def whole(data, tmp_path_factory):
             shutil.copytree(folder, folder.with_name("killed"))
 
     callbacks = [keras.callbacks.LambdaCallback(on_epoch_begin=copy)]
-    body, history = go_on(data, folder, 0, validation_data=data, class_names=CLASS_NAMES, callbacks=callbacks)
+    body, history = go_on(data, folder, 0, callbacks=callbacks)
     return body, history, folder
 
 
@@ -192,8 +192,9 @@ def test_training_lowers_the_loss_and_leaves_a_checkpoint(whole):
     assert history["loss"][-1] < 0.85 * history["loss"][0]
     assert len(history["val_loss"]) == 3 and np.isfinite(history["val_AP50"][-1])
     state = json.loads((folder / STATE).read_text(encoding="utf-8"))
-    left = [BEST, state["weights"], STATE, HISTORY, "found-0003.png"]
-    assert sorted(path.name for path in folder.iterdir()) == sorted(left)
+    made_of = {SETTINGS, NETWORK, "classes.txt", "train.txt", "validation.txt"}
+    left = {BEST, state["weights"], STATE, HISTORY, "found-0003.png", *made_of}
+    assert {path.name for path in folder.iterdir()} == left
     assert [row["loss"] for row in state["history"]] == history["loss"]
 
 

@@ -7,7 +7,6 @@ finds.
 import importlib.util
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -269,46 +268,13 @@ def test_a_network_in_bfloat16_does_not_round_its_targets():
     assert not np.allclose(of_rounded, of_grids, rtol=1e-5)
 
 
-def gpu_benchmark(*arguments):
-    """benchmarks/gpu.py in a process of its own, on the CPU."""
-    # Without its newer way of making code for the CPU, XLA compiles these steps in half the time.
-    flags = os.environ.get("XLA_FLAGS", "") + " --xla_cpu_use_fusion_emitters=false"
-    environment = os.environ | {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": flags}
-    command = [sys.executable, "-m", "benchmarks.gpu", *arguments]
-    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
-
-
-@pytest.mark.skipif(BACKEND != "jax", reason="it measures JAX")
-def test_the_gpu_benchmark_runs_every_line_in_a_small_size():
-    run = gpu_benchmark("--small", "--batch", "2")
-    assert run.returncode == 0, run.stderr
-    table = [line.strip("| ").split(" | ") for line in run.stdout.splitlines() if line.startswith("|")]
-    lines = {cells[0]: cells for cells in table[3:]}
-    yardstick = importlib.util.find_spec("torch") is not None
-    assert len(lines) == len(table) - 3 and {name.replace(", not compiled", "") for name in lines} == {
-        "step, boxes",
-        "step, boxes (best batch)",
-        "step, dense",
-        "step without the loss",
-        "fit from memory, boxes",
-        "fit from memory, dense",
-        "fit from JPEG files, boxes",
-        "JPEG files read, no training",
-        *(["PyTorch, step without the loss"] if yardstick else []),
-    }
-    assert yardstick or "PyTorch: not measured" in run.stdout
-    assert table[2][0].startswith("product of")
-    for figures in (table[2][0].split(", ")[1], *(cell for cells in lines.values() for cell in cells[2:4])):
-        median, least, most = (float(number) for number in re.findall(r"\d[\d.e+-]*", figures))
-        assert 0 < least <= median <= most
-
-
 @pytest.mark.skipif(BACKEND != "jax", reason="it measures JAX")
 @pytest.mark.parametrize(("arguments", "why"), [(["--small"], "run with --small"), ([], "no GPU here")])
 def test_nothing_measured_on_a_cpu_is_recorded_as_a_gpus(arguments, why):
     record = ROOT / "data" / "recorded" / "gpu.json"
     before = record.read_bytes() if record.exists() else None
-    run = gpu_benchmark("--record", *arguments)
+    command = [sys.executable, "-m", "benchmarks.gpu", "--record", *arguments]
+    run = subprocess.run(command, cwd=ROOT, env={**os.environ, "JAX_PLATFORMS": "cpu"}, capture_output=True, text=True)
     assert run.returncode == 1 and why in run.stderr and len(run.stderr.splitlines()) == 1 and not run.stdout
     assert (record.read_bytes() if record.exists() else None) == before
 

@@ -134,6 +134,16 @@ def detect(
 
     Returns:
         For each photograph its detections, best first, cut off at its border.
+
+    >>> from yolo_helpers.anchors import DATA
+    >>> from yolo_helpers.darknet import build_body, load_weights, read_cfg
+    >>> from yolo_helpers.model import inference_model
+    >>> heads, body = read_cfg(DATA / "smears.cfg"), build_body(DATA / "smears.cfg")
+    >>> convolutions, header = load_weights(body, DATA / "smears.weights")
+    >>> photograph = DATA / "smears" / "images" / "smear_0000.png"
+    >>> (found,) = detect(inference_model(body, heads.input_shape), [photograph], heads)
+    >>> found.boxes.shape, bool(found.scores.min() >= 0.3), sorted(set(found.classes.tolist()))
+    ((23, 4), True, [0, 1, 2])
     """
     input_shape = detector.input_shape[1:3]
     found = []

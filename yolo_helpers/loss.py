@@ -25,14 +25,14 @@ import numpy as np
 from keras import ops
 
 from yolo_helpers.anchors import STRIDES, default_anchor_mask, objects_gathered
-from yolo_helpers.model import decode_boxes
+from yolo_helpers.model import Tensor, decode_boxes
 
 TERMS = ("xy", "wh", "confidence", "class")
 TRUE_BOXES_AT_ONCE = 4  # of the ignore mask: each turn of its loop compares all slots with this many boxes
 
 
 @keras.saving.register_keras_serializable(package="yolo_helpers")
-def identity_loss(y_true, y_pred):
+def identity_loss(y_true: Tensor, y_pred: Tensor) -> Tensor:
     """The loss function of the pattern: the output is the loss already, so it is handed on.
 
     Args:
@@ -46,14 +46,14 @@ def identity_loss(y_true, y_pred):
 
 
 def yolo_loss(
-    args: Sequence,
+    args: Sequence[Tensor],
     anchors: np.ndarray,
     num_classes: int,
     ignore_thresh: float = 0.5,
     anchor_mask: list[list[int]] | None = None,
     ignore_across_heads: bool = False,
     input_shape: tuple[int, int] | None = None,
-):
+) -> Tensor:
     """The loss of each image, the sum of the four terms over all heads and slots.
 
     Args:
@@ -90,14 +90,14 @@ def yolo_loss(
 
 
 def yolo_loss_terms(
-    args: Sequence,
+    args: Sequence[Tensor],
     anchors: np.ndarray,
     num_classes: int,
     ignore_thresh: float = 0.5,
     anchor_mask: list[list[int]] | None = None,
     ignore_across_heads: bool = False,
     input_shape: tuple[int, int] | None = None,
-) -> dict:
+) -> dict[str, Tensor]:
     """The four terms of `yolo_loss`, which has the same arguments.
 
     Returns:
@@ -257,7 +257,7 @@ def _padding_last(boxes):
     return _take(ops.reshape(boxes, (-1, 4)), order, count)
 
 
-def best_iou(pred_boxes, true_boxes):
+def best_iou(pred_boxes: Tensor, true_boxes: Tensor) -> Tensor:
     """IoU of each predicted box with the true box of its image that it overlaps most.
 
     Args:
@@ -295,7 +295,7 @@ def best_iou(pred_boxes, true_boxes):
     return ops.stop_gradient(best / (1 - best))
 
 
-def box_iou(b1, b2):
+def box_iou(b1: Tensor, b2: Tensor) -> Tensor:
     """IoU of boxes given by centre and size; the leading axes broadcast against each other.
 
     Args:

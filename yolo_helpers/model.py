@@ -3,8 +3,10 @@
 Layers, names and order of arguments follow keras-yolo3, so the same layer stands at the same place in `model.layers`.
 """
 
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -12,6 +14,7 @@ from keras import layers, ops
 
 from yolo_helpers.anchors import grid_shapes
 
+Tensor = Any  # of TensorFlow, JAX or PyTorch, or one that Keras builds a model with
 L2 = 5e-4
 # Keras' own 0.99 needs some 500 steps before the averages that inference uses are filled; fine-tuning is shorter.
 BATCH_NORM_MOMENTUM = 0.9
@@ -22,7 +25,7 @@ BATCH_NORM_EPSILON = 1e-7
 OBJECTNESS_AT_START = 0.01
 
 
-def yolo_body(inputs, num_anchors: int, num_classes: int) -> keras.Model:
+def yolo_body(inputs: Tensor, num_anchors: int, num_classes: int) -> keras.Model:
     """YOLOv3 on Darknet-53: 61.7 million parameters with 20 classes.
 
     Args:
@@ -38,7 +41,7 @@ def yolo_body(inputs, num_anchors: int, num_classes: int) -> keras.Model:
     return body_of_heads(inputs, heads, num_anchors, num_classes)
 
 
-def micro_yolo_body(inputs, num_anchors: int, num_classes: int) -> keras.Model:
+def micro_yolo_body(inputs: Tensor, num_anchors: int, num_classes: int) -> keras.Model:
     """YOLOv3 in miniature, with the same three heads: 0.3 million parameters, trained on a laptop in a minute.
 
     It has no layer at full resolution. Arguments and outputs are those of `yolo_body`.
@@ -47,7 +50,7 @@ def micro_yolo_body(inputs, num_anchors: int, num_classes: int) -> keras.Model:
     return body_of_heads(inputs, heads, num_anchors, num_classes)
 
 
-def tiny_yolo_body(inputs, num_anchors: int, num_classes: int) -> keras.Model:
+def tiny_yolo_body(inputs: Tensor, num_anchors: int, num_classes: int) -> keras.Model:
     """YOLOv3-tiny: 8.7 million parameters with 20 classes, two heads of stride 32 and 16.
 
     Arguments are those of `yolo_body`.
@@ -68,7 +71,9 @@ def tiny_yolo_body(inputs, num_anchors: int, num_classes: int) -> keras.Model:
 BODIES = {"yolo": yolo_body, "tiny": tiny_yolo_body, "micro": micro_yolo_body}
 
 
-def yolo_head(feats, anchors: np.ndarray, num_classes: int, input_shape, calc_loss: bool = False):
+def yolo_head(
+    feats: Tensor, anchors: np.ndarray, num_classes: int, input_shape: Sequence[int], calc_loss: bool = False
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Boxes from the raw outputs of one head: sigmoid for centre and scores, exp for the size (arXiv:1804.02767, 2.1).
 
     Args:
@@ -104,7 +109,7 @@ def yolo_head(feats, anchors: np.ndarray, num_classes: int, input_shape, calc_lo
     return box_xy, box_wh, ops.sigmoid(feats[..., 4:5]), ops.sigmoid(feats[..., 5:])
 
 
-def decode_boxes(raw, cell, cells, anchor) -> tuple:
+def decode_boxes(raw: Tensor, cell: Tensor, cells: Tensor, anchor: Tensor) -> tuple[Tensor, Tensor]:
     """Boxes from raw numbers: sigmoid for the centre, exp for the size (arXiv:1804.02767, 2.1).
 
     Args:
@@ -216,7 +221,7 @@ def output_convolutions(body: keras.Model) -> list[keras.Layer]:
     return [next(layer for layer in body.layers if layer.output is head) for head in body.outputs]
 
 
-def body_of_heads(inputs, heads: list, num_anchors: int, num_classes: int) -> keras.Model:
+def body_of_heads(inputs: Tensor, heads: list[Tensor], num_anchors: int, num_classes: int) -> keras.Model:
     """A body from its input and heads, whose untrained slots say that they hold an object with one per cent.
 
     Args:

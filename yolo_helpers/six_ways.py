@@ -5,6 +5,7 @@ goes into `compile` as its `loss`. `fit_arguments` says what it is fed. TensorFl
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -13,16 +14,18 @@ from keras import ops
 
 from yolo_helpers.anchors import default_anchor_mask
 from yolo_helpers.loss import TERMS, YoloLoss, identity_loss, yolo_loss, yolo_loss_terms
+from yolo_helpers.model import Tensor
 
+Way = tuple[keras.Model, Any]  # a model, and what goes into `compile` as its loss
 register = keras.saving.register_keras_serializable(package="yolo_helpers")
 
 
-def label_inputs(body: keras.Model, settings: dict) -> list:
+def label_inputs(body: keras.Model, settings: dict) -> list[Tensor]:
     """An input for the targets of each head: (h, w, 3, 5 + C)."""
     return [keras.Input((*head.shape[1:3], 3, 5 + settings["num_classes"])) for head in body.outputs]
 
 
-def with_lambda(body: keras.Model, settings: dict):
+def with_lambda(body: keras.Model, settings: dict) -> Way:
     """The original's way: the loss in a Lambda, the identity as a lambda."""
     y_true = label_inputs(body, settings)
     layer = keras.layers.Lambda(yolo_loss, output_shape=(1,), dtype="float32", name="yolo_loss", arguments=settings)
@@ -30,7 +33,7 @@ def with_lambda(body: keras.Model, settings: dict):
     return model, {"yolo_loss": lambda y_true, y_pred: y_pred}
 
 
-def with_loss_layer(body: keras.Model, settings: dict):
+def with_loss_layer(body: keras.Model, settings: dict) -> Way:
     """The same with a layer class and a registered identity."""
     y_true = label_inputs(body, settings)
     model = keras.Model([body.input, *y_true], YoloLoss(**settings)([*body.outputs, *y_true]))
@@ -53,7 +56,7 @@ class Endpoint(keras.layers.Layer):
         return {**super().get_config(), "settings": self.settings}
 
 
-def with_endpoint(body: keras.Model, settings: dict):
+def with_endpoint(body: keras.Model, settings: dict) -> Way:
     """An endpoint layer behind the heads; `compile` gets no loss."""
     y_true = label_inputs(body, settings)
     return keras.Model([body.input, *y_true], Endpoint(settings)([*body.outputs, *y_true])), None
@@ -76,7 +79,7 @@ class HeadLoss(keras.losses.Loss):
         return {**super().get_config(), **own}
 
 
-def with_loss_per_head(body: keras.Model, settings: dict):
+def with_loss_per_head(body: keras.Model, settings: dict) -> Way:
     """The body itself, and a loss for each of its outputs."""
     losses = [HeadLoss(settings, head, body.input_shape[1:3]) for head in range(len(body.outputs))]
     return keras.Model(body.input, body.outputs), losses
@@ -102,7 +105,7 @@ class YoloModel(keras.Model):
         return cls(keras.saving.deserialize_keras_object(config["body"]), config["settings"])
 
 
-def per_image(sample_weight):
+def per_image(sample_weight: Tensor | Sequence[Tensor]) -> Tensor:
     """The sample weights, (B,): given arrays, `fit` has made a copy for each output; given a dataset, it has not."""
     return sample_weight[0] if isinstance(sample_weight, list | tuple) else sample_weight
 
@@ -116,7 +119,7 @@ class ComputeLossModel(YoloModel):
         return super().compute_loss(x, losses, losses, per_image(sample_weight), training)
 
 
-def with_compute_loss(body: keras.Model, settings: dict):
+def with_compute_loss(body: keras.Model, settings: dict) -> Way:
     """A model with its own `compute_loss`, and the identity again."""
     return ComputeLossModel(body, settings), identity_loss
 
@@ -163,7 +166,7 @@ class TrainStepModel(LoggingModel):
         return self.log()
 
 
-def with_train_step(body: keras.Model, settings: dict):
+def with_train_step(body: keras.Model, settings: dict) -> Way:
     """A model with its own `train_step` and `test_step`; `compile` gets no loss."""
     return TrainStepModel(body, settings), None
 

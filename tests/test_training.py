@@ -230,28 +230,28 @@ def test_an_interrupted_training_ends_where_an_uninterrupted_one_does(uninterrup
 TURNED = Heads(SHAPE, ANCHORS[::-1], 3, [[2, 1, 0], [5, 4, 3], [8, 7, 6]])
 
 
-def test_another_order_of_anchors_is_trained_stopped_gone_on_with_loaded_and_judged_alike(smears, tmp_path):
+def test_another_order_of_anchors_is_trained_stopped_gone_on_with_loaded_and_judged_alike(eagerly, smears, tmp_path):
     """The numbers are those of the usual order: a mask forgotten anywhere would give another loss or another AP."""
 
     def run(folder, heads, callbacks=(), resume=False):
         data, same = (YoloDataset(smears[:4], heads, batch_size=4) for _ in range(2))
         body = new_body(seed=7 if resume else 0)
         return train(
-            body, data, [Stage(30, 1e-2)], folder, same, CLASS_NAMES, 15, callbacks=callbacks, resume=resume, verbose=0
+            body, data, [Stage(10, 1e-2)], folder, same, CLASS_NAMES, 5, callbacks=callbacks, resume=resume, verbose=0
         )
 
     usual = run(tmp_path / "usual", HEADS)
     with pytest.raises(KeyboardInterrupt):
-        run(tmp_path / "turned", TURNED, [Interruption(20, 0)])
+        run(tmp_path / "turned", TURNED, [Interruption(6, 0)])
     with pytest.raises(ValueError, match="has another anchors and another anchor_mask: to go on"):
         run(tmp_path / "turned", HEADS, resume=True)
     assert run(tmp_path / "turned", TURNED, resume=True) == usual
-    assert usual["val_AP50"][-1] > 0.2
+    assert usual["val_AP50"][-1] > 0.005  # ten steps do not teach much; equal to the last digit is what counts
     detector, heads, class_names = load_detector(tmp_path / "turned")
     assert heads.anchor_mask == TURNED.anchor_mask
     again = evaluate(detector, smears[:4], heads, class_names)
     assert again == evaluate(*load_detector(tmp_path / "usual")[:1], smears[:4], HEADS, class_names)
-    assert again["AP50"]["mean"] == max(usual["val_AP50"][14], usual["val_AP50"][-1])
+    assert again["AP50"]["mean"] == max(usual["val_AP50"][4], usual["val_AP50"][-1])
     # What a training was made of is there for whoever judges it.
     kept, names = read_annotations(tmp_path / "turned" / "validation.txt")
     assert names == list(CLASS_NAMES) and evaluate(detector, kept, heads, names) == again

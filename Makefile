@@ -42,7 +42,10 @@ lab: .venv
 	@allow=; if [ "$$(id -u)" = 0 ]; then allow=--allow-root; fi; \
 	exec $(PY) -m jupyter lab --ServerApp.ip=127.0.0.1 --ServerApp.root_dir=. $$allow notebooks/00_start_here.ipynb
 
-test: lint test-unit test-jax test-nbval
+# Both environments are set up side by side. The unit tests find `.venv-jax` and run what `test-jax` runs.
+test:
+	@$(MAKE) --no-print-directory -j 2 .venv .venv-jax
+	@$(MAKE) --no-print-directory lint test-unit test-nbval
 	@echo "All of it passed: style, unit tests, training on JAX, notebooks."
 
 lint: .venv
@@ -53,7 +56,7 @@ lint: .venv
 
 # In the order that tests/conftest.py gives them, the longest file first.
 test-unit: .venv
-	@echo "== unit tests and static notebook tests"
+	@echo "== unit tests, static notebook tests, and training on JAX where .venv-jax is"
 	@$(PY) -m pytest $(TWO) --no-loadscope-reorder
 
 test-jax: .venv-jax

@@ -23,7 +23,6 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 OLDEST, NEWEST = (3, 11), (3, 13)
 LOCKED = {".venv": "course.txt", ".venv-jax": "jax.txt", ".venv-browser": "browser.txt", ".venv-colab": "colab.txt"}
-WITH_THE_PACKAGE = (".venv", ".venv-jax")
 ON_DISK = {
     ".venv": "2.5 GB",
     ".venv-jax": "0.7 GB",
@@ -93,7 +92,7 @@ def install(root: Path, name: str) -> None:
         beside.write_text(requirements(root, name), encoding="utf-8")
         # A file with hashes names every package, so pip need not ask what each of them wants.
         _pip_install(target, *(["--no-deps", "--require-hashes"] if name in LOCKED else []), "-r", beside)
-        if name in WITH_THE_PACKAGE:
+        if name == ".venv":  # elsewhere Python finds it in the course's folder
             # With the setuptools that was just installed, so that nothing is fetched.
             _pip_install(target, "--no-deps", "--no-build-isolation", "--editable", root)
         os.replace(beside, mark)
@@ -136,7 +135,7 @@ def _pip_install(target: Path, *what: str | Path) -> None:
                 packages += line.startswith("Collecting ")
                 text = "installing them" if line.startswith("Installing collected") else line.split(" (from")[0].strip()
                 if show and text.startswith(("Collecting", "installing")):
-                    print(f"\r\033[K  {packages} packages: {text}", end="", file=sys.stderr, flush=True)
+                    print(f"\r\033[K  {target.name}, {packages} packages: {text}", end="", file=sys.stderr, flush=True)
         except BaseException:
             process.terminate()
             raise

@@ -15,7 +15,9 @@ from hypothesis import strategies as st
 from PIL import Image
 from reference import GROCERY, SHARED, needs_grocery
 
+from yolo_helpers.commands import main
 from yolo_helpers.darknet import Header, build_body, load_weights, read_cfg, save_weights
+from yolo_helpers.darknet_cfg import read_sections
 from yolo_helpers.detection import yolo_eval
 from yolo_helpers.images import letterbox_image
 from yolo_helpers.model import inference_model, micro_yolo_body, tiny_yolo_body, yolo_body
@@ -102,6 +104,26 @@ def micro(classes):
 
 MICRO = micro(2)
 
+# What the fork at AlexeyAB/darknet adds, and sums of outputs with other numbers of channels.
+FORK = (
+    NET
+    + conv(4, 3, 2)
+    + conv(8, 3, 2)
+    + "[route]\nlayers=-1\ngroups = 2\ngroup_id = 1\n"  # 2, of 4 channels
+    + conv(6, 5).replace("pad=1", "padding=2")
+    + "[route]\nlayers = -1, 2\ngroups=2\n"  # 4, of 3 + 2 channels
+    + conv(6, 4, 2).replace("pad=1", "padding=1")
+    + conv(4, 1)
+    + "[shortcut]\nfrom=-2\n"  # 6 channels to 4
+    + conv(7, 1)
+    + "[shortcut]\nfrom=-2\nactivation=leaky\n"  # 4 channels to 7
+    + conv(8, 3, 2)
+    + conv(3, 3, 2)
+    + yolo("3,4,5", 6, 1)
+    + route(-4)
+    + yolo("1,2,3", 6, 1)
+)
+
 
 @pytest.fixture
 def cfg(tmp_path):
@@ -157,7 +179,8 @@ def plain_darknet(text, content, image):
             parts = 4 if "batch_normalize" in options else 1
             first, kernel, numbers = np.split(numbers, np.cumsum([parts * out, out * into * size**2]))
             kernel = kernel.reshape(out, into, size, size)
-            padded = np.pad(x, ((0, 0), *[(size // 2, size // 2)] * 2))
+            around = size // 2 if options.get("pad") == "1" else int(options.get("padding", 0))
+            padded = np.pad(x, ((0, 0), *[(around, around)] * 2))
             x = np.array(
                 [np.einsum("oc,chw->ohw", kernel[:, :, j, i], window) for j, i, window in windows(padded, size, stride)]
             ).sum(0)
@@ -175,9 +198,18 @@ def plain_darknet(text, content, image):
         elif kind == "upsample":
             x = x.repeat(stride, 1).repeat(stride, 2)
         elif kind == "shortcut":
-            x = x + chosen[0]
+            x = x.copy()
+            for channel in range(min(len(x), len(chosen[0]))):
+                x[channel] += chosen[0][channel]
+            if options.get("activation") == "leaky":
+                x = np.where(x > 0, x, 0.1 * x)
         elif kind == "route":
-            x = np.concatenate(chosen)
+            groups, group = int(options.get("groups", 1)), int(options.get("group_id", 0))
+            parts = []
+            for memory in (layer.ravel() for layer in chosen):  # as it lies there, channel after channel
+                part = len(memory) // groups
+                parts.append(memory[part * group : part * (group + 1)])
+            x = np.concatenate(parts).reshape(-1, *chosen[0].shape[1:])
         else:
             heads.append(x)
         made.append(x)
@@ -363,7 +395,7 @@ def test_numbers_stand_where_darknet_puts_them(small, tmp_path):
         assert first.get_weights()[0][row, column, into, out] == kernel[27 * out + 9 * into + 3 * row + column]
 
 
-@pytest.mark.parametrize("text", [SMALL, MICRO], ids=["small", "micro"])
+@pytest.mark.parametrize("text", [SMALL, MICRO, FORK], ids=["small", "micro", "fork"])
 def test_outputs_are_those_of_darknets_arithmetic(cfg, tmp_path, text):
     body = build_body(cfg(text))
     save_random(body, tmp_path / "w")
@@ -396,13 +428,99 @@ def test_one_file_fits_the_cfg_and_the_body_of_the_package(cfg, tmp_path, text, 
     assert made != sorted(made, key=lambda name: int("0" + name.removeprefix("conv2d").removeprefix("_")))
 
 
-def test_the_order_survives_saving_in_keras_own_format(small, tmp_path):
-    body, content, _ = small
+@pytest.mark.parametrize("text", [SMALL, FORK], ids=["small", "fork"])
+def test_the_order_survives_saving_in_keras_own_format(cfg, tmp_path, text):
+    body = build_body(cfg(text))
+    content = random_file(body, 0)
     (tmp_path / "w").write_bytes(content)
     load_weights(body, tmp_path / "w")
     body.save(tmp_path / "body.keras")
     save_weights(keras.models.load_model(tmp_path / "body.keras"), tmp_path / "again", Header(0, 2, 5, 12345))
     assert (tmp_path / "again").read_bytes() == content
+
+
+def test_the_same_numbers_behind_any_header_give_the_same_network(small, tmp_path):
+    """Of 16 bytes from the first darknet and, of 20, from the later one and its forks."""
+    body, content, _ = small
+    headers = [struct.pack("<3iI", 0, 1, 0, 7), struct.pack("<3iQ", 0, 2, 0, 7), struct.pack("<3iQ", 0, 2, 5, 2**63)]
+    headers.append(struct.pack("<3fI", 0.001, 0.9, 0.0005, 7))  # darknet of 2015: learning rate, momentum, decay
+    for header in headers:
+        body.set_weights([np.full_like(weight, 0.5) for weight in weights_of(body)])
+        (tmp_path / "a.weights").write_bytes(header + content[20:])
+        assert load_weights(body, tmp_path / "a.weights")[0] == 9
+        save_weights(body, tmp_path / "again", Header(0, 2, 5, 12345))
+        assert (tmp_path / "again").read_bytes() == content
+
+
+NO_WEIGHTS = {
+    "nothing": (b"", "0 bytes.*fetch it again"),
+    "zeros": (bytes(4000), "4000 bytes, all of them zero.*fetch it again"),
+    "a web page": (b"\n<!DOCTYPE html><html><body>Sign in</body></html>", "a web page.*download the file itself"),
+    "XML of a server": (b"<?xml version='1.0'?><Error><Code>AccessDenied</Code></Error>", "a web page"),
+    "a server's JSON": (b'{"message": "Not Found"}', "a server's answer"),
+    "a server's text": (b"404: Not Found", "a server's answer"),
+    "LFS": (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 248007048\n", "LFS.*run git lfs pull"),
+    "a cfg": (MICRO.encode(), "text, such as that of a cfg"),
+    "a cfg of Windows": (MICRO.replace("\n", "\r\n").encode(), "text, such as that of a cfg"),
+    "PyTorch's zip": (b"PK\3\4" + bytes(26) + b"archive/data.pkl" + bytes(200), "PyTorch"),
+    "PyTorch's pickle": (b"\x80\2\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19." + bytes(200), "PyTorch"),
+    "safetensors": (struct.pack("<Q", 40) + b'{"__metadata__":{}}' + bytes(200), "another library"),
+    "a .keras": (b"PK\3\4" + bytes(26) + b"metadata.json" + bytes(200), "Keras.*load_model"),
+    "a zip": (b"PK\3\4" + bytes(26) + b"yolov3.weights" + bytes(200), "archive.*unpack it"),
+    "gzip": (b"\x1f\x8b\x08" + bytes(200), "archive.*unpack it"),
+    "HDF5": (b"\x89HDF\r\n\x1a\n" + bytes(200), r"HDF5.*\.weights\.h5"),
+    "a version below 0": (struct.pack("<3iQ", 0, -2, 5, 0) + bytes(400), "a version below 0"),
+}
+
+
+@pytest.mark.parametrize(("content", "message"), NO_WEIGHTS.values(), ids=NO_WEIGHTS)
+def test_what_is_no_weights_file_is_said_and_changes_nothing(small, tmp_path, content, message):
+    (tmp_path / "yolov3.weights").write_bytes(content)
+    before = weights_of(small[0])
+    with pytest.raises(ValueError, match=f"(?i){message}") as error:
+        load_weights(small[0], tmp_path / "yolov3.weights")
+    sentence = str(error.value)
+    assert sentence.startswith(f"{tmp_path / 'yolov3.weights'}: ") and sentence.endswith(".")
+    assert "\n" not in sentence and "not a weights file" in sentence and "nothing was loaded" in sentence
+    assert_same(before, weights_of(small[0]))
+
+
+@pytest.mark.parametrize(
+    ("first", "numbers", "message"),
+    [
+        (-1, [np.nan], "convolution 9 of 9 has numbers that are NaN or infinite"),
+        (70, [-np.inf], "convolution 2 of 9 has numbers that are NaN or infinite"),
+        (6, [-0.5], "convolution 1 of 9 has variances below 0"),  # after two betas, gammas and means
+        (-126, [0] * 126, "convolution 9 of 9 has nothing but zeros"),
+    ],
+)
+def test_numbers_that_no_network_has_are_refused_and_change_nothing(small, tmp_path, first, numbers, message):
+    body, content, _ = small
+    damaged = np.frombuffer(content, "<f4", offset=20).copy()
+    damaged[first : first + len(numbers) or None] = numbers
+    (tmp_path / "a.weights").write_bytes(content[:20] + damaged.tobytes())
+    before = weights_of(body)
+    with pytest.raises(ValueError, match=f"a.weights: {message}.*nothing was loaded: fetch it again, or"):
+        load_weights(body, tmp_path / "a.weights")
+    assert_same(before, weights_of(body))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (MICRO, "cut off in the middle"),
+        (micro(80), "it fits 80 classes, 255 channels .* and this network has 2 classes, 21 channels"),
+        (micro(1), "it fits 1 classes, 18 channels .* and this network has 2 classes, 21 channels"),
+        (TINY, "larger network"),
+        (SMALL, "or fetch it again if it is cut off"),
+    ],
+    ids=["cut", "more classes", "fewer classes", "larger", "smaller"],
+)
+def test_weights_of_another_count_say_the_likely_cause(cfg, tmp_path, text, message):
+    content = random_file(build_body(cfg(text)), 0)
+    (tmp_path / "a.weights").write_bytes(content[: -2 if text == MICRO else None])
+    with pytest.raises(ValueError, match=f"expected .* found .*; nothing was loaded: .*{message}"):
+        load_weights(build_body(cfg(MICRO)), tmp_path / "a.weights")
 
 
 def test_a_file_of_the_first_convolutions_loads_these_alone(small, tmp_path):
@@ -495,6 +613,7 @@ def test_the_cfg_says_what_data_set_and_decoder_need(cfg):
     assert found.anchor_mask == [[3, 4, 5], [0, 1, 2]]
     np.testing.assert_array_equal(found.anchors, [[10 * k, 12 * k] for k in range(1, 7)])
     assert found.anchors.dtype == np.float32
+    assert read_cfg(cfg(SMALL.replace("num=6\n", ""))).anchors.shape == (6, 2)
 
 
 def test_the_heads_of_a_cfg_start_as_those_of_the_package(cfg):
@@ -526,8 +645,77 @@ def line_of(text, part):
         ("[net]", "[maxpool]", "[maxpool]", "expected .net. first and once"),
         ("[net]", "width=1\n[net]", "width=1", "expected a .section., then option=value, found 'width=1'"),
         ("hue=.1", "hue", "hue", "expected a .section., then option=value, found 'hue'"),
-        ("stride=2\npad=1", "stride=2\ngroups=2", "groups", "knows filters, size, .*; remove groups="),
-        ("activation=leaky", "activation=mish", "activation=mish", "knows activation=leaky and linear, found 'mish'"),
+        (
+            "stride=2\npad=1",
+            "stride=2\nfilter=2",
+            "filter=2",
+            "knows filters, size, .* found filter=: if filters= is meant",
+        ),
+        (
+            "stride=2\npad=1",
+            "stride=2\nshare_index=2",
+            "share",
+            "knows filters, size, .* found share_index=: if it changes",
+        ),
+        ("hue=.1", "channels=1", "channels=1", "channels=1, which is not built here .photographs have three"),
+        ("hue=.1", "letter_box=0", "letter_box", "letter_box=0, which is not built here .darknet stretches"),
+        ("stride=2\npad=1", "stride=2\ngroups=2", "groups", "groups=2, which is not built .*Yolo-Fastest.* YOLOv3"),
+        (
+            "stride=2\npad=1",
+            "stride=2\ndilation=2",
+            "dilation",
+            "dilation=2, which is not built here .the kernel has gaps",
+        ),
+        ("stride=2\npad=1", "stride=2\nstride_x=1", "stride_x", "stride_x=1, which is not built here"),
+        ("stride=2\npad=1", "stride=2\nflipped=1", "flipped", "flipped=1, which is not built here"),
+        ("stride=2\npad=1", "stride=2\ndontload=1", "dontload", "dontload=1, .*the weights file leaves this layer out"),
+        (
+            "from=-3",
+            "from=-3\nweights_type = per_feature",
+            "weights_type",
+            "weights_type=per_feature, which is not built",
+        ),
+        ("from=-3", "from=-3,-2", "[shortcut]", "adds two outputs of one shape, found"),
+        ("[upsample]", "[upsample]\nscale=2", "scale", "scale=2, which is not built here .the output is multiplied"),
+        ("size=2\nstride=2", "size=2\nstride=2\npadding=0", "padding", "padding=0, which is not built here"),
+        ("num=6", "num=6\nscale_x_y = 1.05", "scale_x_y", "scale_x_y=1.05, which is not built here .*YOLOv4"),
+        ("num=6", "num=6\nnew_coords=1", "new_coords", "new_coords=1, which is not built here .*YOLOv4"),
+        ("num=6", "num=6\nnms_kind=diounms", "nms_kind", "nms_kind=diounms, which is not built here .*IoU"),
+        (
+            "num=6",
+            "num=6\nyolo_point=left_top",
+            "yolo_point",
+            "knows mask, anchors, .* found yolo_point=: if it changes",
+        ),
+        ("num=6", "num=9", "[yolo]", "has num=9 and 6 anchors: mend one"),
+        (
+            "layers = -1, 6",
+            "layers = -1, 6\ngroups=2\ngroup_id=2",
+            "[route]\nlayers = -1, 6",
+            "takes part 2 of 2, counted",
+        ),
+        ("layers = -1, 6", "layers = -1, 6\ngroups=4", "[route]\nlayers = -1, 6", r"of outputs with \[2, 4\] channels"),
+        ("layers = -1, 6", "layers = -1, 6 # fine, coarse", "layers = -1, 6", "commas in the comment behind layers="),
+        (
+            "activation=leaky",
+            "activation=mish",
+            "activation=mish",
+            "knows activation=leaky and linear, found 'mish': .*YOLOv4",
+        ),
+        (
+            "activation=leaky",
+            "activation=leaky # or mish",
+            "activation=leaky",
+            "found 'leaky # or mish': put the comment",
+        ),
+        ("filters=2", "filters=1_0", "filters=1_0", "takes numbers with commas between them, found filters=1_0"),
+        ("[upsample]", "[region]", "[region]", "expected .net. first .* found .region., as in YOLOv2"),
+        (
+            "size=2\nstride=2",
+            "size=2\nstride=1",
+            "[yolo]",
+            r"has a grid of \(6, 4\), expected \(3, 2\), since the heads",
+        ),
         ("filters=2\n", "", "[convolutional]", "has no filters=: add it"),
         ("filters=2", "filters=two", "filters=two", "takes numbers with commas between them, found filters=two"),
         ("filters=2", "filters=2,3", "filters=2,3", "takes one number from 1 to 10000, found filters=2,3"),
@@ -592,3 +780,55 @@ def test_heads_stand_coarsest_first_behind_routes_with_anchors_in_pairs(cfg):
     for empty in ("", "# nothing\n\n"):
         with pytest.raises(ValueError, match="the file holds no .section."):
             read_cfg(cfg(empty))
+
+
+CFG_OF_ANOTHER_KIND = {
+    "a web page": (b"<!DOCTYPE html><html></html>", "a web page: download the file itself"),
+    "LFS": (b"version https://git-lfs.github.com/spec/v1\n", "Git LFS .*: run git lfs pull"),
+    "weights": (struct.pack("<3iQ", 0, 2, 5, 0) + b"\1\2\3\4" * 100, "a binary file, such as weights"),
+    "UTF-16": (SMALL.encode("utf-16"), "UTF-16.*saved as UTF-8"),
+}
+
+
+@pytest.mark.parametrize(("content", "message"), CFG_OF_ANOTHER_KIND.values(), ids=CFG_OF_ANOTHER_KIND)
+def test_what_is_no_cfg_is_said(tmp_path, content, message):
+    (tmp_path / "yolov3.cfg").write_bytes(content)
+    for read in (read_cfg, build_body):
+        with pytest.raises(ValueError, match=f"yolov3.cfg: expected darknet's cfg, found .*{message}"):
+            read(tmp_path / "yolov3.cfg")
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("\n", "\r\n"),
+        ("=", "\t = "),
+        ("[net]", "\ufeff[net]"),
+        ("[yolo]", "[yolo]  # a head"),
+        ("filters=2", "filters=2 ; two"),
+        ("layers = -1, 6", "layers=-1,6"),
+        ("stride=2\npad=1", "stride=2\ngroups=1\ndilation=1\nantialiasing=0\nstopbackward=1\npad=1"),
+        ("from=-3", "from=-3\nweights_type=none\nalpha=1\nbeta=1.0"),
+        ("layers = -1, 6", "layers = -1, 6\ngroups=1"),
+        ("num=6", "num=6\nscale_x_y=1.0\nnew_coords=0\nnms_kind=greedynms\nbeta_nms=0.6\niou_loss=ciou\nmax=200"),
+        ("num=6", "num=6\nignore_thresh=.7\ntruth_thresh=1\ncounters_per_class=10\nobjectness_smooth=1"),
+        ("hue=.1", "letter_box=1\ninput_calibration = 256, 8\nmosaic=1\n"),
+        ("channels=3\n", ""),
+        ("filters=2\n", "filters=2\nfilters=3\n"),  # of two, darknet takes the first
+    ],
+)
+def test_what_changes_nothing_is_passed_over(cfg, old, new):
+    plain = [(section.kind, section.options) for section in read_sections(cfg(SMALL))]
+    assert old in SMALL
+    path = cfg("")
+    path.write_bytes(SMALL.replace(old, new).encode())
+    assert [(section.kind, section.options) for section in read_sections(path)] == plain
+
+
+def test_a_cfg_is_refused_before_its_weights_are_looked_for(cfg, tmp_path):
+    Image.new("RGB", (64, 96)).save(tmp_path / "a.png")
+    path = cfg(SMALL.replace("from=-3", "from=0"))
+    arguments = [f"--cfg={path}", f"--weights={tmp_path / 'gone.weights'}", f"--classes={tmp_path / 'gone.names'}"]
+    with pytest.raises(ValueError, match="net.cfg, line .*: .shortcut. adds two outputs of one shape"):
+        main(["detect", *arguments, str(tmp_path / "a.png"), f"--out={tmp_path / 'out'}"])
+    assert not (tmp_path / "out").exists()

@@ -65,6 +65,10 @@ layers=-3
 stride=2
 [route]
 layers=-1,1
+groups=2
+group_id=1
+[shortcut]
+from=1
 [convolutional]
 filters=6
 size=1
@@ -84,8 +88,10 @@ WORDS = {
     "yolo": ["0 0.5 0.5 0.1 0.1", "nan", "-1", "1e9", "\r\n", " ", "."],
     "cfg": ["[net]", "[convolutional]", "[maxpool]", "[route]", "[shortcut]", "[upsample]", "[yolo]", "width=", "from="]
     + ["height=", "channels=", "filters=", "size=", "stride=", "pad=", "batch_normalize=", "activation=", "layers="]
-    + ["leaky", "linear", "mask=", "anchors=", "classes=", "nan", "inf", "-1", "999999999", ","],
-    "weights": ["\0\0\0\0", "\1\0\0\0", "\2\0\0\0", "\xff\xff\xff\xff"],
+    + ["leaky", "linear", "mask=", "anchors=", "classes=", "nan", "inf", "-1", "999999999", ",", "groups=", "group_id="]
+    + ["padding=", "num=", "scale_x_y=", "[region]", "mish", "#", "\r\n", "\0"],
+    "weights": ["\0\0\0\0", "\1\0\0\0", "\2\0\0\0", "\xff\xff\xff\xff", "\0\0\xc0\x7f", "\0\0\x80\xff"]
+    + ["<html>", "<!DOCTYPE", "version https://git-lfs", "PK\3\4", "data.pkl", "\x89HDF", '{"', "404: ", "[net]"],
 }
 
 

@@ -4,7 +4,7 @@ A module imports only from its own floor or from floors above it in this list:
 
     ground    boxes anchors files images annotations smear download
     data      targets augment dataset
-    network   model darknet loss training_model
+    network   model darknet_cfg darknet loss training_model
     use       detection evaluation plots run_folder checkpoint training
     roof      six_ways checks commands
 

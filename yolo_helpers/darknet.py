@@ -2,7 +2,7 @@
 
 A weights file is a header and then float32 numbers, convolution by convolution in the order of the cfg: beta, gamma,
 mean and variance of the batch normalisation, or else the bias; then the kernel (out, in, h, w). It names no layer, so
-the count is all there is to check. `model.layers` is sorted by depth and has another order, but the bodies of this
+the count and what no network has, such as NaN, are all there is to check. `model.layers` is sorted by depth and has another order, but the bodies of this
 package make their layers in darknet's, and Keras numbers names as layers are made: conv2d, conv2d_1, conv2d_2, ...
 """
 
@@ -17,24 +17,12 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from yolo_helpers.anchors import STRIDES, Heads
-from yolo_helpers.files import replacing
-from yolo_helpers.model import BATCH_NORM_EPSILON, BATCH_NORM_MOMENTUM, L2, body_of_heads
+from yolo_helpers.anchors import ANCHORS_PER_HEAD, STRIDES, Heads, grid_shapes
+from yolo_helpers.darknet_cfg import MAX_VALUE, MEND, Section, read_sections
+from yolo_helpers.files import other_kind, replacing
+from yolo_helpers.model import BATCH_NORM_EPSILON, BATCH_NORM_MOMENTUM, L2, body_of_heads, output_convolutions
 
-# The options that decide what a network computes; None where one has to be given. [net] and [yolo] have others, for
-# training; elsewhere another option may change what a layer does, so it is refused.
-OPTIONS = {
-    "net": {"height": None, "width": None, "channels": 3},
-    "convolutional": {"filters": None, "size": None, "stride": 1, "pad": 0, "batch_normalize": 0, "activation": None},
-    "maxpool": {"size": None, "stride": None},
-    "route": {"layers": None},
-    "shortcut": {"from": None, "activation": "linear"},
-    "upsample": {"stride": 2},
-    "yolo": {"mask": None, "anchors": None, "classes": None},
-}
-MAX_VALUE = 10_000  # of a number on its own, such as filters=
 MAX_NUMBERS = 10**9  # in all kernels together, or in one output; YOLOv3 has 62 million. More is a slip of the pen.
-LISTS = ("mask", "anchors", "layers", "from")
 
 
 class Header(NamedTuple):
@@ -58,6 +46,9 @@ UNTRAINED = Header()
 def read_cfg(cfg_path: str | Path) -> Heads:
     """Input size, classes, anchors and their masks from a cfg: what the data set, the loss and the decoder need.
 
+    What the cfg says of training is passed over, such as `ignore_thresh` or `iou_loss`: `train` has its own. An option
+    that changes what is computed or detected is applied, or refused.
+
     Args:
         cfg_path: darknet's cfg file of a YOLOv3 network.
 
@@ -69,25 +60,31 @@ def read_cfg(cfg_path: str | Path) -> Heads:
     >>> heads.input_shape, heads.num_classes, heads.anchor_mask
     ((192, 256), 3, [[6, 7, 8], [3, 4, 5], [0, 1, 2]])
     """
-    net, *rest = _read_sections(cfg_path)
+    net, *rest = read_sections(cfg_path)
     input_shape = net.options["height"], net.options["width"]
     if any(side % STRIDES[0] for side in input_shape):
         raise ValueError(f"{net.where} takes multiples of {STRIDES[0]} as height and width, found {input_shape}.")
     heads = [section for section in rest if section.kind == "yolo"]
     if not heads:
-        raise ValueError(f"{net.where} is followed by no [yolo]: give the cfg of a YOLOv3 network.")
+        raise ValueError(f"{net.where} is followed by no [yolo]: {MEND}.")
     if len(heads) > len(STRIDES):
         raise ValueError(f"{heads[len(STRIDES)].where} is one too many: at most {len(STRIDES)} heads, coarsest first.")
     anchors, num_classes, first_mask = (heads[0].options[name] for name in ("anchors", "classes", "mask"))
     if len(anchors) % 2 or not all(1 / MAX_VALUE <= side <= MAX_VALUE for side in anchors):
         raise ValueError(
-            f"{heads[0].where} takes pairs of positive numbers as anchors, up to {MAX_VALUE}, found {anchors}."
+            f"{heads[0].where} takes pairs of positive numbers as anchors, up to {MAX_VALUE}, found {_short(anchors)}."
         )
     for where, _, options in heads:
         if (options["anchors"], options["classes"], len(options["mask"])) != (anchors, num_classes, len(first_mask)):
-            raise ValueError(f"{where} has other anchors, classes or length of mask than the first [yolo]: mend one.")
+            raise ValueError(
+                f"{where} has other anchors, classes or length of mask than the first [yolo], and here all heads have "
+                f"the same: mend one of them, or {MEND}."
+            )
+        if options["num"] not in (0, len(anchors) // 2):
+            raise ValueError(f"{where} has num={options['num']} and {len(anchors) // 2} anchors: mend one of the two.")
         if not set(options["mask"]) <= set(range(len(anchors) // 2)):
-            raise ValueError(f"{where} counts anchors from 0 to {len(anchors) // 2 - 1}, found mask={options['mask']}.")
+            mask = _short(options["mask"])
+            raise ValueError(f"{where} counts anchors from 0 to {len(anchors) // 2 - 1}, found mask={mask}.")
     return Heads(input_shape, np.reshape(anchors, (-1, 2)), num_classes, [head.options["mask"] for head in heads])
 
 
@@ -98,14 +95,14 @@ def build_body(cfg_path: str | Path) -> keras.Model:
         cfg_path: darknet's cfg file with [net], [convolutional], [maxpool], [route], [shortcut], [upsample], [yolo].
 
     Returns:
-        A model: image (B, height, width, channels) with values 0 to 1 in, raw heads (B, h, w, anchors (5 + C)) out,
-        coarsest first.
+        A model: image (B, height, width, 3) with values 0 to 1 in, raw heads (B, h, w, anchors (5 + C)) out, coarsest
+        first.
 
     Raises:
         ValueError: if the cfg holds anything else, or layers that do not fit; the message names the line.
     """
-    cfg, sections = read_cfg(cfg_path), _read_sections(cfg_path)
-    x = inputs = keras.Input((*cfg.input_shape, sections[0].options["channels"]))
+    cfg, sections = read_cfg(cfg_path), read_sections(cfg_path)
+    x = inputs = keras.Input((*cfg.input_shape, 3))
     made: list[Any] = []  # the output of each layer so far, as from= and layers= count them; None for a [yolo]
     heads: list[Any] = []
     kernels = 0
@@ -143,10 +140,11 @@ def load_weights(model: keras.Model, path: str | Path) -> tuple[int, Header]:
         The number of convolutions that the file reaches, which are those loaded; and its header.
 
     Raises:
-        ValueError: if the file ends inside a convolution or holds more numbers than the model, or the model is no
-            such body.
+        ValueError: if it is no weights file, ends inside a convolution, holds more numbers than the model or such as no
+            network has, or the model is no such body.
     """
     content = Path(path).read_bytes()
+    _check_kind(path, content)
     layout = Header(*struct.unpack("<3i", content[:12].ljust(12, b"\0"))).layout
     start = struct.calcsize(layout)
     if len(content) < start:
@@ -160,16 +158,24 @@ def load_weights(model: keras.Model, path: str | Path) -> tuple[int, Header]:
         reached = next((i for i, end in enumerate(ends) if end > found), len(ends) - 1)
         raise ValueError(
             f"{path}: expected {ends[reached]} numbers up to convolution {reached + 1} of {len(ends)}, "
-            f"found {found:.12g}; nothing was loaded: build the body from this file's cfg, or fetch it again."
+            f"found {found:.12g}; nothing was loaded: {_why_not(model, header, ends[-1], found)}."
         )
     numbers = np.frombuffer(content, "<f4", offset=start)
     count = ends.index(found) + 1
-    for variable in chain(*convolutions[:count]):
-        values, numbers = np.split(numbers, [int(np.prod(variable.shape))])
+    values = []
+    for number, variables in enumerate(convolutions[:count], start=1):
+        *parts, numbers = np.split(numbers, np.cumsum([int(np.prod(variable.shape)) for variable in variables]))
+        if fault := _fault(parts):
+            raise ValueError(
+                f"{path}: convolution {number} of {len(ends)} has {fault}, so the file is damaged, of another network, "
+                "or from a training that diverged; nothing was loaded: fetch it again, or take one saved earlier."
+            )
+        values += parts
+    for variable, value in zip(chain(*convolutions[:count]), values, strict=True):
         if len(variable.shape) == 4:
             height, width, channels, filters = variable.shape
-            values = values.reshape(filters, channels, height, width).transpose(2, 3, 1, 0)
-        variable.assign(values)
+            value = value.reshape(filters, channels, height, width).transpose(2, 3, 1, 0)
+        variable.assign(value)
     return count, header
 
 
@@ -189,6 +195,54 @@ def save_weights(model: keras.Model, path: str | Path, header: Header = UNTRAINE
         file.write(struct.pack(header.layout, *header))
         for array in values:
             file.write((array.transpose(3, 2, 0, 1) if array.ndim == 4 else array).astype("<f4").tobytes())
+
+
+def _check_kind(path: str | Path, content: bytes) -> None:
+    """Refuses what is no weights file. One begins with the numbers of a version, which are no text."""
+    other = other_kind(content)
+    if not other and re.fullmatch(rb"[\t\n\r -~]+", content[:64]):
+        other = "text, such as that of a cfg", "give the file of weights that belongs to it"
+    if not other and len(content) >= 12 and min(struct.unpack("<3i", content[:12])) < 0:
+        other = "a version below 0 at its beginning", "fetch it again, since it is damaged or of another kind"
+    if other:
+        raise ValueError(
+            f"{path}: expected darknet's weights, found {other[0]}: this is not a weights file, so nothing was loaded; "
+            f"{other[1]}."
+        )
+
+
+def _why_not(model: keras.Model, header: Header, expected: int, found: float) -> str:
+    """The likely cause that a file has other numbers than the expected ones of a model, and what to do."""
+    if max(header[:3]) >= 1000:
+        version = ".".join(map(str, header[:3]))
+        return f"its beginning is not that of darknet's weights (version {version}): fetch it again, or give another"
+    if found % 1:
+        return "it is cut off in the middle of a number: fetch it again"
+    heads = [layer for layer in output_convolutions(model) if isinstance(layer, layers.Conv2D)]
+    # Numbers that one more channel in each head adds: a kernel and a bias.
+    step = sum(math.prod(head.kernel.shape[:3]) + 1 for head in heads)
+    if len({head.filters for head in heads}) == 1 and (int(found) - expected) % step == 0:
+        channels = [heads[0].filters, heads[0].filters + (int(found) - expected) // step]  # here, and in the file
+        here, there = (number / ANCHORS_PER_HEAD - 5 for number in channels)
+        if here > 0 < there <= MAX_VALUE and here % 1 == there % 1 == 0:
+            return (
+                f"build the body from this file's cfg, since it fits {there:.0f} classes, {channels[1]} channels "
+                f"a head, and this network has {here:.0f} classes, {channels[0]} channels"
+            )
+    if found > expected:
+        return "build the body from this file's cfg, which is that of a larger network"
+    return "build the body from this file's cfg, or fetch it again if it is cut off"
+
+
+def _fault(parts: list[np.ndarray]) -> str:
+    """What no network has in the numbers of a convolution; empty if all is well."""
+    if not all(np.isfinite(part).all() for part in parts):
+        return "numbers that are NaN or infinite"
+    if not any(part.any() for part in parts):
+        return "nothing but zeros"
+    if len(parts) == 5 and (parts[3] < 0).any():  # beta, gamma, mean, variance, kernel
+        return "variances below 0"
+    return ""
 
 
 def _in_darknets_order(model: keras.Model) -> list[list[keras.Variable]]:
@@ -219,70 +273,17 @@ def _number(layer: keras.Layer) -> int:
     return int(re.search(r"(?:_(\d+))?$", layer.name)[1] or 0)
 
 
-class _Section(NamedTuple):
-    where: str  # file, line and kind, for messages
-    kind: str
-    options: dict[str, Any]
-
-
-def _read_sections(path: str | Path) -> list[_Section]:
-    sections: list[_Section] = []
-    for line, text in enumerate(Path(path).read_text(encoding="utf-8-sig", errors="replace").splitlines(), start=1):
-        text = re.split("[#;]", text)[0].strip()
-        if not text:
-            continue
-        option, equals, value = (part.strip() for part in text.partition("="))
-        if text.startswith("["):
-            kind = text.strip("[] ")
-            if kind not in OPTIONS or (kind == "net") != (not sections):
-                raise ValueError(
-                    f"{path}, line {line}: expected [net] first and once, then {', '.join(OPTIONS)}, "
-                    f"found {text:.60}: give the cfg of a YOLOv3 network."
-                )
-            sections.append(_Section(f"{path}, line {line}: [{kind}]", kind, {}))
-        elif not (sections and equals):
-            raise ValueError(f"{path}, line {line}: expected a [section], then option=value, found {text!r:.60}.")
-        elif option in OPTIONS[kind]:
-            # Of two, darknet takes the first.
-            sections[-1].options.setdefault(option, _value(f"{path}, line {line}: [{kind}]", option, value))
-        elif kind not in ("net", "yolo"):
-            raise ValueError(f"{path}, line {line}: [{kind}] knows {', '.join(OPTIONS[kind])}; remove {option:.60}=.")
-    if not sections:
-        raise ValueError(f"{path}: the file holds no [section]: give the cfg of a YOLOv3 network.")
-    for where, kind, options in sections:
-        for option, default in OPTIONS[kind].items():
-            if options.setdefault(option, default) is None:
-                raise ValueError(f"{where} has no {option}=: add it.")
-    return sections
-
-
-def _value(where: str, option: str, text: str) -> Any:
-    if option == "activation":
-        if text not in ("leaky", "linear"):
-            raise ValueError(
-                f"{where} knows activation=leaky and linear, found {text!r:.60}: give the cfg of a YOLOv3."
-            )
-        return text
-    try:
-        numbers = [float(number) if option == "anchors" else int(number) for number in text.split(",")]
-    except ValueError:
-        raise ValueError(f"{where} takes numbers with commas between them, found {option}={text:.60}.") from None
-    least = 0 if option in ("pad", "batch_normalize") else 1
-    if option not in LISTS and (len(numbers) > 1 or not least <= numbers[0] <= MAX_VALUE):
-        raise ValueError(f"{where} takes one number from {least} to {MAX_VALUE}, found {option}={text:.60}.")
-    return numbers if option in LISTS else numbers[0]
-
-
 # What each kind of layer makes of the output before it; `made` holds those of all layers so far.
 
 
-def _convolution(section: _Section, x, made: list):
-    size, stride, pad = (section.options[name] for name in ("size", "stride", "pad"))
-    if min(x.shape[1:3]) + 2 * (size // 2) * bool(pad) < size:
+def _convolution(section: Section, x, made: list):
+    size, stride, pad, padding = (section.options[name] for name in ("size", "stride", "pad", "padding"))
+    padding = size // 2 if pad else padding
+    if min(x.shape[1:3]) + 2 * padding < size:
         raise ValueError(f"{section.where} has a larger size than its input {x.shape[1:3]}: add pad=1, or mend size.")
-    same = pad and stride == 1 and size % 2
-    if pad and not same:
-        x = layers.ZeroPadding2D(size // 2)(x)  # on all sides; with a stride, "same" would begin elsewhere
+    same = padding == size // 2 and stride == 1 and size % 2
+    if padding and not same:
+        x = layers.ZeroPadding2D(padding)(x)  # on all sides; with a stride, "same" would begin elsewhere
     x = layers.Conv2D(
         section.options["filters"],
         size,
@@ -296,7 +297,7 @@ def _convolution(section: _Section, x, made: list):
     return _activation(section, x)
 
 
-def _maxpool(section: _Section, x, made: list):
+def _maxpool(section: Section, x, made: list):
     size, stride = section.options["size"], section.options["stride"]
     # Darknet adds size - 1 rows and columns, the odd one below and right; "same" is that in these cases.
     if stride != 1 and (size, stride) != (2, 2):
@@ -306,21 +307,40 @@ def _maxpool(section: _Section, x, made: list):
     return layers.MaxPooling2D(size, stride, padding="same")(x)
 
 
-def _upsample(section: _Section, x, made: list):
+def _upsample(section: Section, x, made: list):
     return layers.UpSampling2D(section.options["stride"])(x)
 
 
-def _shortcut(section: _Section, x, made: list):
+def _shortcut(section: Section, x, made: list):
     terms = [*_earlier(section, "from", made), x]
-    if [term.shape for term in terms] != [x.shape] * 2:
-        raise ValueError(f"{section.where} adds two outputs of one shape, found {[t.shape[1:] for t in terms]}.")
-    return _activation(section, layers.Add()(terms))
+    # Of two sizes darknet and its fork make different things, and the fork alone adds a third output.
+    if [term.shape[1:3] for term in terms] != [x.shape[1:3]] * 2:
+        raise ValueError(
+            f"{section.where} adds two outputs of one shape, found {_short([term.shape[1:] for term in terms])}: only "
+            "their channels may differ in number, mend from= or the layers it names."
+        )
+    added, channels = terms[0], x.shape[-1]
+    if added.shape[-1] > channels:
+        added = ops.split(added, [channels], axis=-1)[0]
+    elif added.shape[-1] < channels:
+        # The channels that both have are added, and the others of the layer before stay as they are.
+        x, others = ops.split(x, [added.shape[-1]], axis=-1)
+        return _activation(section, layers.Concatenate()([layers.Add()([added, x]), others]))
+    return _activation(section, layers.Add()([added, x]))
 
 
-def _route(section: _Section, x, made: list):
+def _route(section: Section, x, made: list):
     parts = _earlier(section, "layers", made)
+    groups, group = section.options["groups"], section.options["group_id"]
     if len({part.shape[1:3] for part in parts}) > 1:
-        raise ValueError(f"{section.where} joins outputs of one size, found {[p.shape[1:3] for p in parts]}.")
+        raise ValueError(f"{section.where} joins outputs of one size, found {_short([p.shape[1:3] for p in parts])}.")
+    if group >= groups or any(part.shape[-1] % groups for part in parts):
+        raise ValueError(
+            f"{section.where} takes part {group} of {groups}, counted from 0, of outputs with "
+            f"{_short([part.shape[-1] for part in parts])} channels: mend groups= or group_id=."
+        )
+    if groups > 1:  # the same part of each (`forward_route_layer` of the fork's route_layer.c)
+        parts = [ops.split(part, groups, axis=-1)[group] for part in parts]
     return layers.Concatenate()(parts) if len(parts) > 1 else parts[0]
 
 
@@ -333,23 +353,37 @@ BUILDERS = {
 }
 
 
-def _check_head(previous: _Section, section: _Section, cfg: Heads, x, heads: list) -> None:
+def _check_head(previous: Section, section: Section, cfg: Heads, x, heads: list) -> None:
     """Refuses a [yolo] that does not stand behind its output convolution, or on a coarser grid than the one before."""
     wanted = {"filters": cfg.channels, "activation": "linear", "batch_normalize": 0}
     if previous.kind != "convolutional" or not wanted.items() <= previous.options.items():
         raise ValueError(f"{section.where} needs a [convolutional] just before it with {wanted}: mend that one.")
     if heads and x.shape[1] <= heads[-1].shape[1]:
-        raise ValueError(f"{section.where} has no finer grid than the [yolo] before: heads stand coarsest first.")
+        raise ValueError(
+            f"{section.where} has no finer grid than the [yolo] before: heads stand coarsest first, not as in YOLOv4."
+        )
+    grid = grid_shapes(cfg.input_shape, len(STRIDES))[len(heads)]
+    if x.shape[1:3] != grid:
+        raise ValueError(
+            f"{section.where} has a grid of {x.shape[1:3]}, expected {grid}, since the heads here have strides of 32, "
+            "then 16, then 8: mend the layers before it."
+        )
 
 
-def _earlier(section: _Section, option: str, made: list) -> list:
+def _earlier(section: Section, option: str, made: list) -> list:
     """The outputs that an option names: from 0 on they count from the first layer, below 0 back from the last."""
     indices = section.options[option]
     places = [index if index >= 0 else len(made) + index for index in indices]
     if any(not 0 <= place < len(made) or made[place] is None for place in places):
-        raise ValueError(f"{section.where} points at {indices}: a [yolo], or none of the {len(made)} layers before it.")
+        raise ValueError(
+            f"{section.where} points at {_short(indices)}: a [yolo], or none of the {len(made)} layers before it."
+        )
     return [made[place] for place in places]
 
 
-def _activation(section: _Section, x):
+def _activation(section: Section, x):
     return layers.LeakyReLU(negative_slope=0.1)(x) if section.options["activation"] == "leaky" else x
+
+
+def _short(found: list) -> str:
+    return f"{found}" if len(found) <= 20 else f"{found[:20]} and {len(found) - 20} more"

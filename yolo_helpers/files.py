@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -57,3 +58,40 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, content) -> None:
     """Writes a JSON file whole or not at all, see `replacing`."""
     write_text(path, json.dumps(content, indent=1))
+
+
+# How files begin that are often found under the name of another: what they are, and the mend.
+BEGINNINGS = (
+    (
+        rb"\s*<(!doctype|html|head|\?xml)",
+        "a web page",
+        "download the file itself and not the page about it, on GitHub by the button for the raw file",
+    ),
+    (rb"version https://git-lfs", "a pointer of Git LFS in place of the file", "run git lfs pull where it was cloned"),
+    (rb'\s*\{\s*"|\d{3}: ', "a server's answer in place of the file", "mend the address, and fetch it again"),
+    (rb"PK\x03\x04.{,200}data\.pkl|\x80[\x02-\x05]", "a file of PyTorch's", "give one of the format that is expected"),
+    (rb"PK\x03\x04.{,200}(config|metadata)\.json", "a model of Keras'", "read it with keras.models.load_model"),
+    (rb"PK\x03\x04|\x1f\x8b|BZh|7z\xbc\xaf|Rar!|\xfd7zXZ", "a packed archive", "unpack it, and give what lies in it"),
+    (rb"\x89HDF", "an HDF5 file, as Keras writes weights", "if it is one, let its name end in .weights.h5"),
+    (rb'.{8}\{"|.{4}TFL3|\x08[\x01-\x0f]\x12', "a model of another library", "give one of the format that is expected"),
+)
+
+
+def other_kind(content: bytes) -> tuple[str, str] | None:
+    """What a file is that should have been another, as far as its beginning tells.
+
+    Args:
+        content: the file, or its beginning.
+
+    Returns:
+        What it is, and what to do about it, as parts of a sentence; None where nothing is known against it.
+
+    >>> other_kind(b"<!DOCTYPE html>")[0], other_kind(b"[net]")
+    ('a web page', None)
+    """
+    if not content.strip(b"\0"):
+        return f"{len(content)} bytes{', all of them zero' if content else ''}", "fetch it again, since that broke off"
+    for pattern, kind, mend in BEGINNINGS:
+        if re.match(pattern, content[:1024], re.IGNORECASE | re.DOTALL):
+            return kind, mend
+    return None

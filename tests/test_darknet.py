@@ -512,7 +512,7 @@ def test_numbers_that_no_network_has_are_refused_and_change_nothing(small, tmp_p
         (micro(80), "it fits 80 classes, 255 channels .* and this network has 2 classes, 21 channels"),
         (micro(1), "it fits 1 classes, 18 channels .* and this network has 2 classes, 21 channels"),
         (TINY, "larger network"),
-        (SMALL, "or fetch it again if it is cut off"),
+        (SMALL, "or fetch it again"),
     ],
     ids=["cut", "more classes", "fewer classes", "larger", "smaller"],
 )

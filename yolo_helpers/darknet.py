@@ -2,8 +2,9 @@
 
 A weights file is a header and then float32 numbers, convolution by convolution in the order of the cfg: beta, gamma,
 mean and variance of the batch normalisation, or else the bias; then the kernel (out, in, h, w). It names no layer, so
-the count and what no network has, such as NaN, are all there is to check. `model.layers` is sorted by depth and has another order, but the bodies of this
-package make their layers in darknet's, and Keras numbers names as layers are made: conv2d, conv2d_1, conv2d_2, ...
+all there is to check is the count, and that no number is one that no network has. `model.layers` is sorted by depth and
+has another order, but the bodies of this package make their layers in darknet's, and Keras numbers names as layers are
+made: conv2d, conv2d_1, conv2d_2, ...
 """
 
 import math
@@ -231,7 +232,7 @@ def _why_not(model: keras.Model, header: Header, expected: int, found: float) ->
             )
     if found > expected:
         return "build the body from this file's cfg, which is that of a larger network"
-    return "build the body from this file's cfg, or fetch it again if it is cut off"
+    return "build the body from this file's cfg, or fetch it again"
 
 
 def _fault(parts: list[np.ndarray]) -> str:

@@ -12,7 +12,7 @@ from PIL import Image
 
 from yolo_helpers.augment import random_placement
 from yolo_helpers.boxes import Placement, letterbox
-from yolo_helpers.images import GREY, ImageError, image_size, open_image, place
+from yolo_helpers.images import GREY, ImageError, image_size, open_image, place, read_header
 
 SHAPE = (96, 128)
 
@@ -48,7 +48,7 @@ def test_the_cameras_rotation_is_applied(tmp_path, orientation, suffix):
     path = saved(tmp_path, Image.fromarray(np.ascontiguousarray(stored)), "x" + suffix, exif=exif)
     image = open_image(path)
     assert image.size == (60, 40)
-    assert image_size(path) == (40, 60)
+    assert read_header(path) == ((40, 60), orientation) and image_size(path) == (40, 60)
     shown = np.asarray(image)
     assert shown[5, 5].max() < 60 and shown[5, 55].min() > 200 and shown[35, 5].min() > 200
 

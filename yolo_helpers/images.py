@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
@@ -50,32 +50,50 @@ def open_image(path: Path | str) -> Image.Image:
     return _use_image(path, as_seen)
 
 
-def image_size(path: Path | str) -> tuple[int, int]:
-    """The (height, width) that `open_image` would give, from the header alone.
+class Header(NamedTuple):
+    """What an image's file says of it.
+
+    Attributes:
+        size: (height, width) in pixels as `open_image` gives them, after the camera's rotation.
+        orientation: how the stored picture is turned to be seen, 1 (as it is) to 8, as EXIF numbers it.
+    """
+
+    size: tuple[int, int]
+    orientation: int
+
+
+def read_header(path: Path | str) -> Header:
+    """Size and rotation of an image, without decoding it, in one opening of the file.
 
     Args:
         path: the image file.
 
     Returns:
-        Height and width in pixels, after the camera's rotation.
+        Its header.
 
     Raises:
         ImageError: the file is missing, empty, or does not begin as an image does.
+    """
+
+    def header(image: Image.Image) -> Header:
+        orientation = _orientation(image)
+        width, height = image.size
+        if image.format == "TIFF":  # some versions of Pillow turn a TIFF's size when they open it, others later
+            width, height = image.tag_v2[ExifTags.Base.ImageWidth], image.tag_v2[ExifTags.Base.ImageLength]
+        turned = orientation >= 5  # 5 to 8: a quarter turn
+        return Header((width, height) if turned else (height, width), orientation)
+
+    return _use_image(path, header)
+
+
+def image_size(path: Path | str) -> tuple[int, int]:
+    """The (height, width) in pixels that `open_image` would give, see `read_header`.
 
     >>> from yolo_helpers.anchors import DATA
     >>> image_size(DATA / "smears" / "images" / "smear_0000.png")
     (192, 256)
     """
-
-    def size(image: Image.Image) -> tuple[int, int]:
-        turned = _orientation(image) >= 5  # 5 to 8: a quarter turn
-        if turned and image.format == "TIFF":
-            image.load()  # Pillow turns a TIFF itself; some versions only now
-            turned = False
-        width, height = image.size
-        return (width, height) if turned else (height, width)
-
-    return _use_image(path, size)
+    return read_header(path).size
 
 
 def _use_image(path: Path | str, use: Callable[[Image.Image], Any]) -> Any:

@@ -340,6 +340,27 @@ def test_the_shell_shows_the_sentence_alone(folder):
     assert "Traceback" not in done.stderr and not (folder / "out").exists()
 
 
+@pytest.mark.parametrize(
+    ("module", "encoding", "shown"),
+    [
+        ("yolo_helpers", "ascii", r"\xdcbung, \u732b"),
+        ("yolo_helpers.training", "cp1252", r"Übung, \u732b"),
+    ],
+)
+def test_a_name_that_the_output_cannot_hold_ends_nothing(folder, module, encoding, shown):
+    """The training ends for another reason, after it has printed the names and before it takes long."""
+    (folder / "classes.txt").write_text("Übung\n猫\nWBC\n", encoding="utf-8")
+    command = [sys.executable, "-m", module, *["train"] * (module == "yolo_helpers")]
+    command += ["--train", folder / "annotations.txt", "--folder", folder / "猫", "--input-shape", "64", "96"]
+    (folder / "猫").mkdir()
+    (folder / "猫" / STATE).touch()  # a training lies there already
+    variables = os.environ | {"PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"}
+    done = subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, encoding=encoding)
+    assert f"classes: {shown}, WBC" in done.stdout
+    sentence = done.stderr.splitlines()[-1]
+    assert sentence.startswith("error: ") and r"\u732b" in sentence and "holds a training already" in sentence
+
+
 def batches(annotations, **more):
     return YoloDataset(annotations, HEADS, **{"batch_size": 2, **more})
 

@@ -205,6 +205,28 @@ def test_a_killed_training_goes_on_as_if_it_had_not_been(data, whole):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_photograph_that_is_damaged_ends_the_training_in_a_sentence_and_leaves_the_checkpoint(tmp_path, workers):
+    """In its middle and meanwhile, so that it is met where the batches are made."""
+    photographs = read_annotations(write_smears(tmp_path / "smears", 4, SHAPE, seed=1))[0]
+    folder, damaged = tmp_path / "out", photographs[-1].image_path
+    before = {}
+
+    def damage(epoch, logs):
+        if epoch == 1:
+            before.update((path.name, path.read_bytes()) for path in folder.iterdir())
+            content = damaged.read_bytes()
+            damaged.write_bytes(content[: len(content) // 2] + b"U" * 500 + content[len(content) // 2 + 500 :])
+
+    data = YoloDataset(photographs, HEADS, batch_size=2, workers=workers)
+    callbacks = [keras.callbacks.LambdaCallback(on_epoch_begin=damage)]
+    body = eight_convolutions(keras.Input((*SHAPE, 3)))
+    with pytest.raises(ValueError, match=r"smear_0003\.png: the image does not open") as error:
+        train(body, data, [Stage(3, 5e-3)], folder, callbacks=callbacks, verbose=0)
+    assert "\n" not in str(error.value) and str(error.value).endswith(".")
+    assert STATE in before and {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
 def test_detection_gives_back_what_the_heads_see():
     planted, shape = np.array([[275, 160, 450, 333, 0], [50, 60, 210, 200, 2]]), (333, 500)
     heads = heads_that_see(planted, shape)

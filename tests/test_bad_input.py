@@ -168,6 +168,18 @@ def damaged_photograph(change, *more):
     return fault
 
 
+def spoilt(content):
+    """The end is there, and what the picture is decoded from is not."""
+    middle = len(content) // 2
+    return content[:middle] + b"U" * 500 + content[middle + 500 :]
+
+
+def few_bits(folder):
+    """As a microscope stores them."""
+    Image.fromarray(np.full(SHAPE, 4095, np.uint16)).save(folder / "smear_0005.png")
+    return damaged_photograph(whole)(folder)
+
+
 def no_multiple_of_32(folder):
     return ["--input-shape", "100", "96"]
 
@@ -237,12 +249,18 @@ REFUSED = {
     ),
     "half a photograph": (
         damaged_photograph(lambda b: b[: len(b) // 2]),
-        r"smear_0005.png: the image does not open \(.*truncated.*\): replace it, or leave it out",
+        r"line 6: .*smear_0005.png: the image does not open \(.*cut off.*\): replace it, or leave it out",
     ),
-    "half a photograph, two workers": (
-        damaged_photograph(lambda b: b[: len(b) // 2], "--workers", "2"),
-        r"smear_0005.png: the image does not open \(.*truncated.*\): replace it, or leave it out",
+    "a photograph damaged in its middle": (damaged_photograph(spoilt), r"smear_0005.png: the image does not open"),
+    "a photograph damaged in its middle, two workers": (
+        damaged_photograph(spoilt, "--workers", "2"),
+        r"smear_0005.png: the image does not open",
     ),
+    "a photograph that was not downloaded": (
+        damaged_photograph(lambda b: b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n"),
+        r"line 6: .*smear_0005.png: .*Git LFS.*git lfs pull",
+    ),
+    "12 bits in 16": (few_bits, r"smear_0005.png: .*its largest value is 4095 of 65535.*12 bits.*save"),
     "input of 100 x 96": (no_multiple_of_32, r"input_shape .* needs multiples of 32, found \(100, 96\)"),
     "three anchors": (
         anchors("1,2, 3,4, 5,6"),
@@ -320,6 +338,27 @@ def test_the_shell_shows_the_sentence_alone(folder):
     assert done.returncode == 1 and done.stdout == ""
     assert done.stderr.splitlines()[-1].startswith(f"error: {path}, line 2: found '1,2,3,4'")
     assert "Traceback" not in done.stderr and not (folder / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("module", "encoding", "shown"),
+    [
+        ("yolo_helpers", "ascii", r"\xdcbung, \u732b"),
+        ("yolo_helpers.training", "cp1252", r"Übung, \u732b"),
+    ],
+)
+def test_a_name_that_the_output_cannot_hold_ends_nothing(folder, module, encoding, shown):
+    """The training ends for another reason, after it has printed the names and before it takes long."""
+    (folder / "classes.txt").write_text("Übung\n猫\nWBC\n", encoding="utf-8")
+    command = [sys.executable, "-m", module, *["train"] * (module == "yolo_helpers")]
+    command += ["--train", folder / "annotations.txt", "--folder", folder / "猫", "--input-shape", "64", "96"]
+    (folder / "猫").mkdir()
+    (folder / "猫" / STATE).touch()  # a training lies there already
+    variables = os.environ | {"PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"}
+    done = subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, encoding=encoding)
+    assert f"classes: {shown}, WBC" in done.stdout
+    sentence = done.stderr.splitlines()[-1]
+    assert sentence.startswith("error: ") and r"\u732b" in sentence and "holds a training already" in sentence
 
 
 def batches(annotations, **more):
@@ -482,9 +521,33 @@ def converted(mode, name):
     return make
 
 
-def sixteen_bits(folder):
-    Image.fromarray(SEEN.astype(np.uint16) * 257).save(folder / "a.png")
+def sixteen_bits(suffix, order):
+    def make(folder):
+        Image.fromarray((SEEN.astype(np.uint16) * 257).astype(order + "u2")).save(folder / f"a{suffix}")
+        return f"a{suffix}"
+
+    return make
+
+
+def bilevel(folder):
+    Image.fromarray(SEEN > 100).save(folder / "a.png")
     return "a.png"
+
+
+def called(name, kind):
+    def make(folder):
+        Image.fromarray(SEEN).save(folder / name, format=kind)
+        return name
+
+    return make
+
+
+def appended(folder):
+    """As telephones do with a few seconds around the photograph."""
+    Image.fromarray(SEEN).save(folder / "a.jfif", format="JPEG")
+    with (folder / "a.jfif").open("ab") as file:
+        file.write(b"\0\0\0\x18ftypmp42" + bytes(2000))
+    return "a.jfif"
 
 
 def transparent(folder):
@@ -528,7 +591,11 @@ WORKS = {
     "greyscale": (grey, BOX, PLACED),
     "CMYK": (converted("CMYK", "a.jpg"), BOX, PLACED),
     "palette": (converted("P", "a.png"), BOX, PLACED),
-    "16 bits": (sixteen_bits, BOX, PLACED),
+    "black and white": (bilevel, BOX, PLACED),
+    "16 bits": (sixteen_bits(".png", "<"), BOX, PLACED),
+    "16 bits, a TIFF, big-endian": (sixteen_bits(".tif", ">"), BOX, PLACED),
+    "WebP called JPEG": (called("a.jpg", "WEBP"), BOX, PLACED),
+    "a film appended": (appended, BOX, PLACED),
     "transparent": (transparent, BOX, PLACED),
     "animated": (animated, BOX, PLACED),
     "upside down": (turned(3, SEEN[::-1, ::-1]), BOX, PLACED),

@@ -4,6 +4,9 @@ import sys
 
 from yolo_helpers.commands import main
 
+# Windows writes into a file in cp1252, which lacks most letters: a class name is then spelt out as in "\u732b", as
+# Python does by itself on stderr, and no training ends for it.
+sys.stdout.reconfigure(errors="backslashreplace")
 try:
     sys.exit(main())
 except (ValueError, OSError) as error:

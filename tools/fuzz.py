@@ -8,6 +8,7 @@ test_darknet.py and test_bad_input.py. A finding lies in the current folder, as 
 """
 
 import argparse
+import json
 import os
 import random
 import re
@@ -85,6 +86,26 @@ WORDS = {
     + ["<xmin>", "</xmin>", "<filename>", "</filename>", "a.png", "b.png", "<![CDATA[", "]]>", "<!--", "&#0;", "<?xml"],
     "coco": ['"images"', '"annotations"', '"categories"', '"id"', '"file_name"', '"name"', '"image_id"', '"bbox"']
     + ['"category_id"', '"iscrowd"', '"a.png"', '"b.png"', "NaN", "1e999", "null", "true", '"\\ud800"', "[", "{"],
+    "labelme": ['"shapes"', '"label"', '"shape_type"', '"rectangle"', '"polygon"', '"points"', '"imagePath"', '"a.png"']
+    + ['"imageWidth"', '"imageHeight"', "NaN", "1e999", "null", '"\\ud800"', "[", "{"],
+    "yaml": [
+        "train:",
+        "val:",
+        "test:",
+        "names:",
+        "nc:",
+        "path:",
+        "images",
+        "labels",
+        "- ",
+        "{",
+        "[",
+        "0: ",
+        "!!python",
+        "&a",
+    ]
+    + ["*a", "2001-99-99", "null", "~", "|", "#", "..", "\r\n"],
+    "data": ["train", "valid", "names", "classes", "=", "list.txt", "obj.names", "data/", "..", "\r\n"],
     "yolo": ["0 0.5 0.5 0.1 0.1", "nan", "-1", "1e9", "\r\n", " ", "."],
     "cfg": ["[net]", "[convolutional]", "[maxpool]", "[route]", "[shortcut]", "[upsample]", "[yolo]", "width=", "from="]
     + ["height=", "channels=", "filters=", "size=", "stride=", "pad=", "batch_normalize=", "activation=", "layers="]
@@ -127,15 +148,26 @@ def annotation_reader(format: str, folder: Path) -> tuple[bytes, Callable[[bytes
         "voc": ("voc/a.xml", voc_xml(entries[0], ["cat", "dog"])),
         "coco": ("coco.json", coco_json(entries, ["cat", "dog"])),
         "yolo": ("labels/a.txt", yolo_label(entries[0])),
+        "labelme": ("labelme/a.json", labelme_json(entries[0])),
+        "yaml": ("data.yaml", "path: .\ntrain: images\nval: list.txt\nnc: 2\nnames:\n  0: cat\n  1: dog\n"),
+        "data": ("obj.data", "classes = 2\ntrain = data/list.txt\nvalid = list.txt\nnames = obj.names\n"),
     }[format]
+    if format in ("yaml", "data"):
+        (folder / "labels").mkdir()
+        (folder / "labels" / "a.txt").write_text(yolo_label(entries[0]), encoding="utf-8")
+        (folder / "list.txt").write_text("images/a.png\n", encoding="utf-8")
+        (folder / "obj.names").write_text("cat\ndog\n", encoding="utf-8")
     path = folder / name
     path.parent.mkdir(exist_ok=True)
 
     def read(content: bytes) -> None:
         path.write_bytes(content)
         try:
-            found, names = read_annotations(path.parent if format == "voc" else folder if format == "yolo" else path)
-        except AnnotationError as error:
+            place = {"voc": path.parent, "labelme": path.parent, "yolo": folder}.get(format, path)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", UserWarning)  # what is doubtful is said, and read
+                found, names = read_annotations(place)
+        except (AnnotationError, OSError) as error:  # a folder of the system that the file names may not be readable
             assert "\n" not in str(error) and len(str(error)) < 2000
             return
         "".join(names).encode()  # no half characters
@@ -145,6 +177,16 @@ def annotation_reader(format: str, folder: Path) -> tuple[bytes, Callable[[bytes
             assert ((annotation.classes >= 0) & (annotation.classes < len(names))).all()
 
     return seed.encode(), read
+
+
+def labelme_json(entry: tuple) -> str:
+    """labelme's form of one image."""
+    name, (height, width), boxes, classes = entry
+    shapes = [
+        {"label": ["cat", "dog"][number], "points": [box[:2], box[2:]], "shape_type": "rectangle"}
+        for box, number in zip(boxes, classes, strict=True)
+    ]
+    return json.dumps({"shapes": shapes, "imagePath": name, "imageHeight": height, "imageWidth": width})
 
 
 def darknet_reader(kind: str, folder: Path) -> tuple[bytes, Callable[[bytes], None]]:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from data.make_smears import coco_json, text_lines, voc_xml, yolo_label
+from yolo_helpers.anchors import box_sizes
 from yolo_helpers.annotations import Annotation, AnnotationError, get_classes, read_annotations, write_lines
 
 BCCD = Path(__file__).resolve().parents[2] / "shared" / "data" / "bccd" / "BCCD"
@@ -78,9 +79,13 @@ def test_reads_what_was_written(tmp_path, format):
 
 @pytest.mark.parametrize("format", FORMATS)
 def test_class_names_given_decide_on_the_order(tmp_path, format):
-    found, names = read_annotations(make(tmp_path, format), class_names=("dog", "bird", "cat"))
+    path = make(tmp_path, format)
+    found, names = read_annotations(path, class_names=("dog", "bird", "cat"))
     assert names == ["dog", "bird", "cat"]
-    # Two formats hold names, two hold numbers.
+    # Two formats hold names; the numbers of the other two mean those of classes.txt.
+    assert found[0].classes.tolist() == [0, 2]
+    (tmp_path / "classes.txt").unlink()
+    found, _ = read_annotations(path, class_names=("dog", "bird", "cat"))
     assert found[0].classes.tolist() == ([0, 2] if format in ("voc", "coco") else [1, 0])
 
 
@@ -179,10 +184,9 @@ def test_voc_root_folder_jpegimages_and_file_names_gone_stale(tmp_path):
         assert [a.image_path.name for a in found] == ["a.png", "b.png", "c.png"]
 
 
-def test_voc_file_name_counts_before_the_xml_files_own(tmp_path):
+def test_voc_file_name_counts_where_no_image_has_the_xml_files_own(tmp_path):
     path = make(tmp_path, "voc")
-    Image.new("RGB", (100, 80)).save(path / "c.png")  # beside the XML file, so looked at before images/
-    Image.new("RGB", (100, 80)).save(tmp_path / "images" / "other.png")
+    (tmp_path / "images" / "c.png").rename(tmp_path / "images" / "other.png")
     replace_in(path / "c.xml", ">c.png<", ">other.png<")
     assert read_annotations(path)[0][2].image_path == tmp_path / "images" / "other.png"
 
@@ -257,7 +261,7 @@ def test_yolo_image_without_a_label_file_has_no_objects(tmp_path):
     assert [len(a.boxes) for a in found] == [2, 0, 1]
 
 
-box = st.tuples(st.integers(0, 90), st.integers(0, 70), st.integers(1, 10), st.integers(1, 10))
+box = st.tuples(st.integers(0, 90), st.integers(0, 70), st.integers(2, 10), st.integers(2, 10))
 objects = st.lists(st.tuples(box, st.integers(0, 2)), max_size=8)
 name = st.text("abcXYZ 0189_-(),%&'é画", min_size=1, max_size=12).filter(lambda s: s == s.strip() and s[0] != ".")
 
@@ -272,7 +276,7 @@ def test_round_trip_through_every_format(tmp_path_factory, pictures):
         boxes = [[x, y, x + w, y + h] for (x, y, w, h), _ in pictures[stem]]
         entries.append((f"{stem}.png", SIZE, boxes, [number for _, number in pictures[stem]]))
     if not any(boxes for _, _, boxes, _ in entries):
-        entries[0] = (entries[0][0], SIZE, [[1, 1, 2, 2]], [2])
+        entries[0] = (entries[0][0], SIZE, [[1, 1, 3, 3]], [2])
     for format in FORMATS:
         found, _ = read_annotations(make(folder / format, format, entries, names), format, names)
         by_name = {a.image_path.name: a for a in found}
@@ -366,7 +370,7 @@ BAD_LINES = [
     ("text", "10,20,30,40,1", "10,20,30,40,dog", ["'dog'", "expected a whole number"]),
     ("text", "10,20,30,40,1", "10,20,30,40,-1", ["class -1", "0 to 1", "2 names"]),
     ("text", "10,20,30,40,1", "10,20,30,40,2", ["class 2", "0 to 1"]),
-    ("text", "images/a.png", "images/gone.png", ["'images/gone.png'", "not found", "correct the path"]),
+    ("text", "images/a.png", "images/gone.png", ["'images/gone.png'", "not found", "correct the name"]),
     ("text", "images/a.png", "images/a", ["'images/a 10,20,30,40,1", "path of an image", ".jpg"]),
     ("text", "images/a.png ", "images/a.png,", ["path of an image"]),
     ("yolo", "1 0.2", "0.2", ["4 fields", "five: class x_centre y_centre width height"]),
@@ -391,9 +395,10 @@ BAD_LINES = [
     ("coco", "10,\n    20,\n    20,\n    20", "null, [], {}, 1", ["None", "expected a number"]),
     ("coco", "10,\n    20,\n    20,\n    20", "1" + "0" * 400 + ", 1, 1, 1", ["expected a number"]),
     ("coco", '"category_id": 2', '"category_id": 3', ["category_id 3", "[1, 2]"]),
-    ("coco", '"category_id": 2', '"category_id": "dog"', ["category_id = 'dog'", "a whole number"]),
+    ("coco", '"category_id": 2', '"category_id": "dog"', ["category_id 'dog'", "[1, 2]"]),
     ("coco", '"image_id": 1', '"image_id": 9', ["image_id 9", "the id of one of the images"]),
-    ("coco", '"bbox"', '"segmentation"', ["bbox = 'None'", "a list"]),
+    ("coco", '"bbox"', '"box"', ["bbox = 'None'", "a list"]),
+    ("coco", '"bbox"', '"segmentation"', ["bbox with 0 fields", "only a segmentation", "export boxes"]),
 ]
 
 
@@ -421,10 +426,10 @@ def test_unknown_class_name(tmp_path, format, place):
     ("format", "content", "words"),
     [
         ("text", b"", ["annotations.txt", "no images"]),
-        ("text", b"images/a.png\nimages/b.png\n", ["annotations.txt", "no line has a box"]),
+        ("text", b"images/a.png\nimages/b.png\n", ["annotations.txt", "no boxes in this list", "labels/"]),
         ("text", b"images/a.png 1,2,3,4,0\nimages/\xff.png 1,2,3,4,0\n", ["annotations.txt, line 2", "UTF-8"]),
         ("text", b"images/a.png 1,2,3,4,0\n\nimages/./a.png 5,6,7,8,1\n", ["line 3", "a.png is already in", "line 1"]),
-        ("text", b"\x00.png 1,2,3,4,0\n", ["line 1", "'\\x00.png'", "not found"]),
+        ("text", b"\x00.png 1,2,3,4,0\n", ["line 1", "UTF-16", "save the file as UTF-8"]),
         ("text", b"x" * 5000 + b".png 1,2,3,4,0\n", ["line 1", "not found"]),
         ("coco", b"", ["coco.json, line 1", "broken JSON"]),
         ("coco", b'{"images": [],\n "annotations": [}', ["coco.json, line 2", "broken JSON"]),
@@ -432,7 +437,11 @@ def test_unknown_class_name(tmp_path, format, place):
         ("coco", b'{"categories": [], "images": {}, "annotations": []}', ["no list 'images'"]),
         ("coco", b'{"categories": [1], "images": [], "annotations": []}', ["categories[0]", "found id = 'None'"]),
         ("coco", b'{"categories": [], "images": [], "annotations": []}', ["coco.json", "no images"]),
-        ("coco", b'{"categories": [], "images": [{"id": 1}]}', ["images[0]", "file_name = 'None'", "a text"]),
+        (
+            "coco",
+            b'{"categories": [], "images": [{"id": 1}], "annotations": []}',
+            ["images[0]", "file_name = 'None'", "a text"],
+        ),
         ("coco", b"[" * 100_000, ["coco.json", "cannot be read"]),
         ("coco", b'{"images": ' + b"9" * 5000 + b"}", ["coco.json", "cannot be read"]),
         ("coco", b'{"images": "\xff"}', ["coco.json, line 1", "UTF-8"]),
@@ -441,8 +450,8 @@ def test_unknown_class_name(tmp_path, format, place):
         ("voc", b"<html></html>", ["a.xml", "<html>", "<annotation>"]),
         ("voc", b"<annotation>\n<object><name>cat</name></object></annotation>", ["a.xml, line 2", "no <bndbox>"]),
         ("voc", "<annotation>ä</annotation>".encode("latin-1"), ["a.xml, line 1", "UTF-8"]),
-        ("voc", "<annotation></annotation>".encode("utf-16"), ["a.xml, line 1", "UTF-8"]),
-        ("voc", b"<annotation><filename>b.png</filename></annotation>", ["b.png is already in", "a.xml", "b.xml"]),
+        ("voc", "<annotation></annotation>".encode("utf-16-le"), ["a.xml, line 1", "UTF-16"]),
+        ("voc", b"<annotation><filename>b.png</filename></annotation>", ["names 'b.png'", "'a.png'", "a.xml"]),
     ],
 )
 def test_bad_files(tmp_path, format, content, words):
@@ -493,7 +502,7 @@ def test_voc_split_names_a_file_that_is_not_there(tmp_path):
     assert "is already in" in error(path, split=put(split, "a\nb\na\n"))
     assert "train.txt, line 3" in error(path, split=put(split, "a\nb\na\n"))
     assert "gone.txt" in error(path, split=tmp_path / "gone.txt")
-    assert "only Pascal VOC has splits" in error(make(tmp_path, "text"), split=split)
+    assert "for Pascal VOC alone" in error(make(tmp_path, "text"), split=split)
 
 
 def test_yolo_two_images_of_one_name(tmp_path):
@@ -532,10 +541,12 @@ def test_arguments_that_make_no_sense(tmp_path):
 
 def test_a_format_that_cannot_be_recognised(tmp_path):
     assert "no such file or folder" in error(tmp_path / "gone.txt")
-    for path in (tmp_path, put(tmp_path / "data.csv", "a,b")):
+    assert "csv file is not read: export as YOLO, COCO" in error(put(tmp_path / "table" / "data.csv", "a,b"))
+    for path in (tmp_path / "empty", put(tmp_path / "data.abc", "a,b")):
+        (tmp_path / "empty").mkdir(exist_ok=True)
         message = error(path)
         assert path.name in message and all(word in message for word in ("keras-yolo3", "Pascal VOC", "COCO", "YOLO"))
-    assert "'.csv'" in error(tmp_path / "data.csv")
+    assert "'.abc'" in error(tmp_path / "data.abc")
     make(tmp_path, "yolo")
     (tmp_path / "labels" / "a.txt").rename(tmp_path / "Annotations.xml")
     assert "voc and yolo" in error(tmp_path)
@@ -569,9 +580,12 @@ def test_entities_of_xml_itself_work(tmp_path):
 
 def test_each_image_is_looked_at_once(tmp_path, monkeypatch):
     path, calls = make(tmp_path, "text"), []
-    monkeypatch.setattr("yolo_helpers.annotations.check.image_size", lambda p: calls.append(p) or SIZE)
-    read_annotations(path)
+    opened = Image.open
+    monkeypatch.setattr("PIL.Image.open", lambda file: calls.append(Path(file.name)) or opened(file))
+    found, _ = read_annotations(path)
     assert [p.name for p in calls] == ["a.png", "b.png", "c.png"]
+    assert {a.size for a in found} == {SIZE} and len(box_sizes(found, (64, 64))) == 3
+    assert len(calls) == 3
 
 
 def test_boxes_are_checked_against_the_image_as_seen(tmp_path):
@@ -615,7 +629,7 @@ def test_get_classes(tmp_path):
 def test_bad_class_files(tmp_path, content, words):
     with pytest.raises(AnnotationError, match=r"c\.txt, " + words):
         get_classes(put(tmp_path / "c.txt", content))
-    with pytest.raises(AnnotationError, match=r"gone\.txt.*No such file"):
+    with pytest.raises(AnnotationError, match=r"gone\.txt: there is no such file"):
         get_classes(tmp_path / "gone.txt")
 
 

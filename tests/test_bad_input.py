@@ -241,7 +241,7 @@ REFUSED = {
     "half a character": (half_a_character, r"coco.json: found '\\ud800' as the name of a class, expected a text"),
     "a hair of a box": (a_hair_of_a_box, r"annotations.txt, line 6: found .* a box without area"),
     "one photograph": (one_photograph, r"need at least two photographs, found 1: add some, or give .*--validation"),
-    "a photograph twice": (one_twice, r"line 7: smear_0000.png is already in .*line 1: put all its boxes in one place"),
+    "a photograph twice": (one_twice, r"line 7: smear_0000.png is already in .*line 1: keep one, with all its boxes"),
     "photograph of zero bytes": (damaged_photograph(lambda b: b""), r"line 6: .*smear_0005.png: .*the file is empty"),
     "no photograph": (
         damaged_photograph(lambda b: b"text"),

@@ -310,6 +310,10 @@ def test_from_the_command_line(eagerly, tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "7 photographs to learn from, 1 for validation, 8 for the test" in printed
     assert "AP50 on the test photographs: Platelets" in printed
+    learnt, _ = read_annotations(tmp_path / "out" / "train.txt")
+    counts = np.bincount(np.concatenate([a.classes for a in learnt]), minlength=3)
+    boxes = ", ".join(f"{name} {count}" for name, count in zip(CLASS_NAMES, counts, strict=True))
+    assert f"train: 7 photographs, 0 without object; boxes: {boxes}" in printed
     settings = json.loads((tmp_path / "out" / "settings.json").read_text(encoding="utf-8"))
     assert settings["classes"] == list(CLASS_NAMES) and len(settings["anchors"]) == 9
     scores = json.loads((tmp_path / "out" / "test.json").read_text(encoding="utf-8"))

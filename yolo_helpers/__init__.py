@@ -2,13 +2,14 @@
 
 A module imports only from its own floor or from floors above it in this list:
 
-    ground    boxes anchors files images annotations smear download
+    ground    boxes anchors files images annotations smear download progress
     data      targets augment dataset
     network   model darknet_cfg darknet loss training_model
-    use       detection evaluation plots run_folder checkpoint training
+    use       detection evaluation plots look run_folder checkpoint training
     roof      six_ways checks commands
 
-The ground needs NumPy and Pillow only. The network needs keras and keras.ops only, so TensorFlow, JAX and PyTorch run
-it. The data go one way: photographs and boxes by `annotations`, batches by `dataset` with `targets`, `model` and `loss`
-in one graph by `training_model`, the optimiser by `training`; and out: `detection`, then `plots` or `evaluation`.
+The ground needs NumPy, Pillow and PyYAML only. The network needs keras and keras.ops only, so TensorFlow, JAX and
+PyTorch run it. The data go one way: photographs and boxes by `annotations`, batches by `dataset` with `targets`,
+`model` and `loss` in one graph by `training_model`, the optimiser by `training`; and out: `detection`, then `plots` or
+`evaluation`.
 """

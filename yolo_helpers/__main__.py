@@ -1,12 +1,14 @@
 """`python -m yolo_helpers`: the commands, with one sentence for what the reader can mend."""
 
 import sys
+import warnings
 
 from yolo_helpers.commands import main
 
 # Windows writes into a file in cp1252, which lacks most letters: a class name is then spelt out as in "\u732b", as
 # Python does by itself on stderr, and no training ends for it.
 sys.stdout.reconfigure(errors="backslashreplace")
+warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"  # the place in the code helps nobody here
 try:
     sys.exit(main())
 except (ValueError, OSError) as error:

@@ -181,7 +181,8 @@ def box_sizes(annotations: Sequence[Annotation], input_shape: tuple[int, int]) -
         annotations: photographs with their boxes.
         input_shape: (height, width) of the network's input in pixels.
     """
-    placed = [letterbox(image_size(a.image_path), input_shape).to_input(a.boxes) for a in annotations]
+    sizes = (a.size or image_size(a.image_path) for a in annotations)
+    placed = [letterbox(size, input_shape).to_input(a.boxes) for size, a in zip(sizes, annotations, strict=True)]
     boxes = np.concatenate(placed)
     return boxes[:, 2:] - boxes[:, :2]
 

@@ -24,6 +24,8 @@ from yolo_helpers.annotations import (
     Annotation,
     get_classes,
     read_annotations,
+    read_splits,
+    shared_photographs,
     split_annotations,
     write_lines,
 )
@@ -33,8 +35,9 @@ from yolo_helpers.detection import detect
 from yolo_helpers.evaluation import evaluate
 from yolo_helpers.files import list_files, write_json
 from yolo_helpers.images import IMAGE_SUFFIXES, ImageError, open_image
+from yolo_helpers.look import look
 from yolo_helpers.model import BODIES, inference_model, read_weights
-from yolo_helpers.plots import save_boxes
+from yolo_helpers.plots import save_boxes, save_photographs
 from yolo_helpers.run_folder import BEST, TEST, load_detector
 from yolo_helpers.training import Stage, train
 
@@ -46,13 +49,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: what stands after `python -m yolo_helpers`; those of the process when None.
 
     Returns:
-        The exit status: 1 if a photograph could not be read, else 0.
+        The exit status: 1 if a photograph could not be read or a training would not start, else 0.
 
     Raises:
         ValueError, OSError: with one sentence, for whatever the reader can mend.
     """
     parser = argparse.ArgumentParser(prog="python -m yolo_helpers")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_look(commands)
     _add_train(commands)
     _add_detect(commands)
     options = parser.parse_args(arguments)
@@ -74,23 +78,66 @@ def _positive(text: str) -> float:
     return float(text)
 
 
+def _add_look(commands) -> None:
+    parser = commands.add_parser(
+        "look",
+        help="look at annotated photographs before a training",
+        description="Looks at annotated photographs: how many, boxes of each class, sizes on the network's input, and "
+        "all that is wrong, with file and line. The exit status is 0 if a training would start, else 1.",
+    )
+    parser.set_defaults(run=_look, parser=parser)
+    source = {"nargs": "+", "metavar": ("PATH", "SPLIT"), "type": Path}
+    parser.add_argument("path", nargs="+", type=Path, metavar="PATH", help="annotations; for Pascal VOC also a list")
+    parser.add_argument("--validation", **source, help="a data set of its own for validation")
+    _add_data_options(parser)
+    parser.add_argument(
+        "--out", type=Path, default=Path("look.png"), help="ten of them with their boxes (default: %(default)s)"
+    )
+
+
+def _look(options: argparse.Namespace) -> int:
+    if max(len(options.path), len(options.validation or ())) > 2:
+        options.parser.error("a data set is one path, and for Pascal VOC a list of names after it")
+    if options.path[0].is_dir() and options.path[0].resolve() in options.out.resolve().parents:
+        raise ValueError(f"{options.out}: the picture would become one of the data set's own: choose another --out.")
+    found = look(
+        options.path[0],
+        split=options.path[1] if len(options.path) == 2 else None,
+        validation=options.validation,
+        input_shape=tuple(options.input_shape),
+        **_data_options(options),
+    )
+    print(found)
+    chosen = found.some(10)
+    if chosen:
+        save_photographs(options.out, chosen, found.class_names)
+        print(f"{len(chosen)} photographs with their boxes: {options.out}")
+    return int(not found.ready)
+
+
 def _add_train(commands) -> None:
     parser = commands.add_parser(
         "train",
         help="train a detector on annotated photographs",
-        description="Trains a YOLOv3-style detector on annotated photographs, in any of four formats: "
-        "keras-yolo3 text file, folder of Pascal VOC XML, COCO JSON file, folder of YOLO txt.",
+        description="Trains a YOLOv3-style detector on annotated photographs, as annotation tools export them: "
+        + "; ".join(FORMATS.values()),
     )
     parser.set_defaults(run=_train, parser=parser)
     source = {"nargs": "+", "metavar": ("PATH", "SPLIT"), "type": Path}
-    parser.add_argument("--train", required=True, **source, help="annotations; for Pascal VOC also a split file")
-    parser.add_argument("--validation", **source, help="likewise; without it, a tenth of --train, chosen by --seed")
+    parser.add_argument(
+        "--train",
+        required=True,
+        **source,
+        help="annotations: what an annotation tool wrote; for Pascal VOC also a list",
+    )
+    parser.add_argument(
+        "--validation",
+        **source,
+        help="likewise; without it, the part for validation that --train has, or a tenth of it, chosen by --seed",
+    )
     parser.add_argument("--test", **source, help="likewise: judged once, at the end, with the best weights")
-    parser.add_argument("--format", choices=FORMATS, help="of the annotations; recognised when not given")
-    parser.add_argument("--classes", type=Path, help="text file with a class name a line")
-    parser.add_argument("--zero-area", choices=("error", "skip"), default="error", help="what to do with empty boxes")
+    _add_data_options(parser)
     parser.add_argument("--body", choices=BODIES, default="micro", help="the network (default: %(default)s)")
-    parser.add_argument("--input-shape", type=_whole(1), nargs=2, default=(416, 416), metavar=("HEIGHT", "WIDTH"))
     parser.add_argument(
         "--anchors", type=Path, help="anchors file; without it, YOLOv3's, fitted to the boxes by k-means"
     )
@@ -117,6 +164,35 @@ def _add_train(commands) -> None:
     parser.add_argument("--seed", type=_whole(0), default=0, help="(default: %(default)s)")
     parser.add_argument("--folder", type=Path, required=True, help="where weights, checkpoint and settings are written")
     parser.add_argument("--resume", action="store_true", help="go on with the training in --folder")
+
+
+def _add_data_options(parser: argparse.ArgumentParser) -> None:
+    """What `train` and `look` are told of a data set, so that one says what the other will meet."""
+    parser.add_argument("--format", choices=FORMATS, help="of the annotations; recognised when not given")
+    parser.add_argument("--classes", type=Path, help="text file with a class name a line")
+    parser.add_argument("--images", type=Path, metavar="FOLDER", help="where the photographs lie, if elsewhere")
+    parser.add_argument(
+        "--zero-area", choices=("error", "skip"), default="error", help="boxes without area (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--outside",
+        choices=("error", "clip", "skip"),
+        default="error",
+        help="boxes that reach outside their photograph by up to a tenth of it (default: %(default)s)",
+    )
+    parser.add_argument("--allow-empty", action="store_true", help="take photographs even if none has an object")
+    parser.add_argument("--input-shape", type=_whole(1), nargs=2, default=(416, 416), metavar=("HEIGHT", "WIDTH"))
+
+
+def _data_options(options: argparse.Namespace) -> dict:
+    return {
+        "format": options.format,
+        "class_names": get_classes(options.classes) if options.classes else None,
+        "images": options.images,
+        "zero_area": options.zero_area,
+        "outside": options.outside,
+        "allow_empty": options.allow_empty,
+    }
 
 
 def _train(options: argparse.Namespace) -> int:
@@ -168,19 +244,30 @@ def _train(options: argparse.Namespace) -> int:
 
 def _read_parts(options) -> tuple[list[Annotation], list[Annotation], list[Annotation], list[str]]:
     """The photographs to learn from, those for validation and for the test; and the class names."""
-    class_names = get_classes(options.classes) if options.classes else None
+    how = _data_options(options)
 
     def read(path, split=None):
-        return read_annotations(
-            path, format=options.format, class_names=class_names, split=split, zero_area=options.zero_area
-        )
+        return read_annotations(path, split=split, **how | {"class_names": how["class_names"] or class_names})[0]
 
-    photographs, class_names = read(*options.train)
+    class_names = None
+    if len(options.train) == 2:
+        parts, class_names = read_annotations(options.train[0], split=options.train[1], **how)
+        parts = {"train": parts}
+    else:
+        parts, class_names = read_splits(*options.train, **how)
+    photographs = parts.get("train", [])
+    if not photographs:
+        raise ValueError(f"{options.train[0]} has photographs for {', '.join(parts)} only: give those to learn from.")
+    test = read(*options.test) if options.test else parts.get("test", [])
     if options.validation:
-        validation, _ = read(*options.validation)
+        validation = read(*options.validation)
+    elif "val" in parts:
+        validation = parts["val"]
     else:
         photographs, validation = split_annotations(photographs, 0.1, options.seed)
-    return photographs, validation, read(*options.test)[0] if options.test else [], class_names
+    for sentence in shared_photographs({"train": photographs, "validation": validation, "test": test}):
+        print(f"warning: {sentence}", file=sys.stderr)
+    return photographs, validation, test, class_names
 
 
 def _choose_heads(options, photographs: list[Annotation], num_classes: int) -> Heads:

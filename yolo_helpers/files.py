@@ -7,17 +7,51 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+TRAINING = {"settings.json", "network.json"}  # which every training leaves in its folder
 
-def list_files(folder: Path, suffixes: Iterable[str], pattern: str = "*") -> list[Path]:
+
+def list_files(folder: Path, suffixes: Iterable[str], recursive: bool = False) -> list[Path]:
     """The files of a folder in alphabetical order, without hidden ones (such as macOS' `._photo.jpg`).
 
     Args:
         folder: where to look.
         suffixes: endings to keep, in small letters with their dot; capitals in a file's name do not count.
-        pattern: as `Path.glob` takes it; "**/*" for folders inside the folder too.
+        recursive: look into the folders inside the folder too, but not into those of trainings.
     """
-    found = (p for p in folder.glob(pattern) if p.suffix.lower() in suffixes and not p.name.startswith("."))
-    return sorted(p for p in found if p.is_file())
+    return [Path(path) for path in sorted(_walk(folder, suffixes, recursive), key=lambda path: path.split(os.sep))]  # noqa: PTH206
+
+
+def holds_files(folder: Path, suffixes: Iterable[str], recursive: bool = False) -> bool:
+    """Whether `list_files` would list any."""
+    return next(_walk(folder, suffixes, recursive), None) is not None
+
+
+def _walk(folder: Path, suffixes: Iterable[str], recursive: bool) -> Iterator[str]:
+    endings, folders = tuple(suffixes), [str(folder)] if folder.is_dir() else []
+    for place in folders:
+        try:
+            entries = [entry for entry in os.scandir(place) if not entry.name.startswith(".")]
+        except OSError as error:  # what lies there must not be missed in silence
+            raise OSError(
+                f"{place}: the folder cannot be read ({error.strerror}): permit it, or move it away."
+            ) from error
+        names = {entry.name for entry in entries}
+        if names >= TRAINING and place != str(folder):
+            continue  # its pictures and lists are none of the data set beside which somebody trained
+        for entry in entries:
+            if entry.name.lower().endswith(endings) and entry.is_file():
+                yield entry.path
+            elif recursive and entry.is_dir(follow_symlinks=False):  # a link may lead round in a circle
+                folders.append(entry.path)
+
+
+def name_within(file: Path, folder: Path) -> str:
+    """A file's name seen from a folder, without suffix and with / between: what ties an image to its label file.
+
+    >>> name_within(Path("data/images/train/a.b.jpg"), Path("data/images"))
+    'train/a.b'
+    """
+    return "/".join((*file.parts[len(folder.parts) : -1], file.stem))
 
 
 @contextlib.contextmanager

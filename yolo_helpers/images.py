@@ -13,6 +13,7 @@ from PIL.ExifTags import Base
 from PIL.JpegImagePlugin import JpegImageFile
 
 from yolo_helpers.boxes import Placement, letterbox
+from yolo_helpers.files import other_kind
 
 # A file's kind is told by its content; folders are searched by these endings. What some version of Pillow that is
 # allowed does not read, such as AVIF, is not among them.
@@ -30,10 +31,7 @@ OTHER_KINDS = (
     (rb".{4}ftypcrx|FUJIFILMCCD-RAW|II(?:R[OS]|U\0)", "it is a camera's RAW photograph", "save it as JPEG"),
     (rb".{4}ftyp|RIFF.{4}AVI |\x1a\x45\xdf\xa3", "it is a film", "save its pictures as JPEG"),
     (rb"%PDF|%!PS", "it is a document", "save its picture as PNG"),
-    (rb"PK\x03\x04|\x1f\x8b|Rar!|7z\xbc\xaf", "it is an archive", "unpack it"),
-    (rb"version https://git-lfs", "it is a pointer of Git LFS to the photograph", "fetch that with `git lfs pull`"),
     (rb"\s*<(?:\?xml|svg)", "it is an XML file, perhaps a drawing", "save that as PNG, or leave it out"),
-    (rb"\s*<", "it is a web page, as a failed download leaves", "download the photograph again"),
     (rb"\0+\Z", "it begins with nothing but zeros, as a failed copy leaves", "copy the photograph again"),
 )
 # What Pillow reads, and of which it yet found no image in the file.
@@ -130,7 +128,7 @@ def image_size(path: Path | str) -> tuple[int, int]:
 
 def _use_image(path: Path | str, use: Callable[[Image.Image], Any]) -> Any:
     try:
-        with Path(path).open("rb") as file, Image.open(file) as image:
+        with open(path, "rb") as file, Image.open(file) as image:  # noqa: PTH123 - any path, even a bad one
             _check_end(file, image)
             _check_kind(image)
             return use(image)
@@ -148,6 +146,8 @@ def _why(path: Path | str, error: Exception) -> tuple[str, str]:
     for pattern, kind, mend in OTHER_KINDS + (KNOWN_KINDS if unidentified else ()):
         if re.match(pattern, beginning, re.DOTALL | re.IGNORECASE):
             return kind, mend
+    if unidentified and beginning and (other := other_kind(beginning)):
+        return f"it is {other[0]}", other[1]
     if isinstance(error, FileNotFoundError):
         reason = "the file does not exist"
     elif not beginning:
@@ -170,7 +170,9 @@ def _check_end(file: BinaryIO, image: Image.Image) -> None:
     size = file.seek(0, os.SEEK_END)
     file.seek(max(0, size - len(PNG_END)))
     tail = file.read()
-    if image.format in ("JPEG", "MPO") and not tail.endswith(JPEG_END):
+    if image.format in ("JPEG", "MPO"):
+        if tail.endswith(JPEG_END):
+            return
         # Pillow stops where the picture's data begin, behind the preview, which has an end of its own. Decoding would
         # not do: a copy that broke off and is filled up with zeros decodes, with a grey rest.
         file.seek(0)
@@ -199,6 +201,8 @@ def _promised_size(file: BinaryIO, image: Image.Image) -> int:
 
 def _check_kind(image: Image.Image) -> None:
     """Raises if it is seen without decoding that this is no picture of 8 or 16 bits alone in its file."""
+    if image.format == "JPEG":
+        return
     if _bits(image) == 32:
         raise _Unfit("its values have 32 bits or a sign, expected 8 or 16", "save it with 8 bits, as you see it")
     if image.format != "TIFF":

@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch, Rectangle
 
+from yolo_helpers.annotations import Annotation
 from yolo_helpers.detection import Detections
 from yolo_helpers.evaluation import Curve, Mistake
 from yolo_helpers.files import replacing
@@ -101,6 +102,45 @@ def save_found(
     for ax, photograph, (boxes, scores, classes) in zip(axes, photographs, detections, strict=True):
         show_boxes(open_image(photograph), boxes, classes, class_names, scores, ax)
     axes[0].set_title(title, fontsize=9, loc="left")
+    _save(figure, path)
+
+
+def show_photographs(
+    annotations: Sequence[Annotation], class_names: Sequence[str], columns: int = 5, figure: Figure | None = None
+) -> list[Axes]:
+    """Annotated photographs with their boxes, in rows.
+
+    Args:
+        annotations: a few photographs with their boxes.
+        class_names: names of the classes, in order.
+        columns: photographs in a row.
+        figure: where to draw; a new one when None.
+
+    Returns:
+        The axes of each photograph.
+    """
+    rows = max(1, -(-len(annotations) // columns))
+    size = (3 * columns, 2.6 * rows)
+    figure = figure or plt.figure(dpi=80, layout="constrained")
+    figure.set_size_inches(size)
+    axes = figure.subplots(rows, columns, squeeze=False).ravel().tolist()
+    for ax in axes:
+        ax.set_axis_off()
+    for annotation, ax in zip(annotations, axes, strict=False):
+        path = annotation.image_path
+        show_boxes(open_image(path), annotation.boxes, annotation.classes, class_names, None, ax, _plain(path.name))
+    return axes[: len(annotations)]
+
+
+def save_photographs(path: Path, annotations: Sequence[Annotation], class_names: Sequence[str]) -> None:
+    """Writes the picture of `show_photographs` as a PNG file, whole or not at all; no display is needed.
+
+    Args:
+        path: the file.
+        annotations, class_names: as in `show_photographs`.
+    """
+    figure = Figure(dpi=100, layout="constrained")
+    show_photographs(annotations, class_names, figure=figure)
     _save(figure, path)
 
 

@@ -90,7 +90,8 @@ def train(
         resume: go on from the checkpoint in `folder`, if there is one.
         ignore_across_heads: see `yolo_loss`. As darknet has it when True, which was a little better on real
             photographs (benchmarks/README.md).
-        verbose: as in `fit`; when not 0, what a stage trains and the time left are printed too.
+        verbose: as in `fit`; when not 0, the boxes of each class, what a stage trains and the time left are printed
+            too.
 
     Returns:
         The history, the epochs before a resumption included: figure -> one value an epoch, None where there is none.
@@ -119,6 +120,8 @@ def train(
         watch.append(Snapshots(folder, detector, judged[:4], heads, names))
     if verbose:
         watch.append(TimeLeft(sum(stage.epochs for stage in stages)))
+        for part, annotations in parts.items():
+            print(f"{part}: {_what_is_in(annotations, names)}")
 
     end = 0
     for number, stage in enumerate(stages, start=1):
@@ -157,6 +160,14 @@ def _model_for(data: YoloDataset, body: keras.Model, ignore_across_heads: bool) 
     layer = YoloLoss(heads.anchors, heads.num_classes, ignore_across_heads=ignore_across_heads, **settings)
     settings |= {"loss_layer": layer, "targets": data.targets}
     return create_model(body, heads.input_shape, heads.anchors, heads.num_classes, **settings)
+
+
+def _what_is_in(annotations: Sequence[Annotation], class_names: Sequence[str]) -> str:
+    """What shows at a glance that boxes were lost, or numbers of classes exchanged."""
+    counts = np.bincount(np.concatenate([a.classes for a in annotations]), minlength=len(class_names))
+    boxes = ", ".join(f"{name} {count}" for name, count in zip(class_names, counts.tolist(), strict=True))
+    empty = sum(not len(a.classes) for a in annotations)
+    return f"{len(annotations)} photographs, {empty} without object; boxes: {boxes}"
 
 
 def _what_is_trained(body: keras.Model, stage: Stage) -> str:

@@ -1,10 +1,26 @@
 """Annotations divided at random, for training and validation."""
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
 
 from yolo_helpers.annotations.record import Annotation
+
+
+def shared_photographs(parts: dict[str, Sequence[Annotation]]) -> list[str]:
+    """How many photographs two parts share, which are no test of what was learnt from them: a sentence for each pair.
+
+    Args:
+        parts: annotations by the name of their part.
+    """
+    sentences = []
+    for one, other in itertools.combinations(parts, 2):
+        shared = {a.image_path.absolute() for a in parts[one]} & {a.image_path.absolute() for a in parts[other]}
+        if shared:
+            both = f"{len(shared)} of {len(parts[other])} photographs of {other} are in {one} too"
+            sentences.append(f"{both}, so that {other} tells little of new ones; one is {min(shared)}.")
+    return sentences
 
 
 def split_annotations(

@@ -6,37 +6,62 @@ from pathlib import Path
 
 import numpy as np
 
-from yolo_helpers.annotations.record import Annotation, Box, Record, class_number, fail, find_image, numbers, read_text
+from yolo_helpers.annotations.find import Pictures
+from yolo_helpers.annotations.record import (
+    Annotation,
+    Box,
+    Findings,
+    Record,
+    class_number,
+    fail,
+    numbers,
+    read_text,
+)
 from yolo_helpers.files import write_text
 from yolo_helpers.images import IMAGE_SUFFIXES
 
+# A path may hold spaces and commas, so it ends at the last known suffix. Boxes hold none.
+LINE = re.compile(rf"(.*(?:{'|'.join(map(re.escape, IMAGE_SUFFIXES))}))(?!\S)(.*)", re.IGNORECASE)
 
-def read_lines(path: Path, split: Path | None) -> tuple[list[Record], None]:
-    # A path may hold spaces and commas, so it ends at the last known suffix. Boxes hold none.
-    suffixes = "|".join(re.escape(suffix) for suffix in IMAGE_SUFFIXES)
-    pattern = re.compile(rf"(.*(?:{suffixes}))(?!\S)(.*)", re.IGNORECASE)
+
+def read_lines(path: Path, split: Path | None, pictures: Pictures, findings: Findings) -> tuple[list[Record], None]:
+    # keras-yolo3 takes relative paths from where Python was started; beside the file is tried first.
+    places, then = pictures.places([path.parent]), pictures.places([Path()])
     records = []
     for number, line in enumerate(read_text(path).split("\n"), 1):
-        where = f"{path}, line {number}"
-        if not line.strip():
-            continue
-        match = pattern.fullmatch(line.strip())
-        if match is None:
-            fail(
-                where, f"found {line.strip()[:60]!r}, expected the path of an image ({' '.join(IMAGE_SUFFIXES)}) first."
-            )
-        boxes = []
-        for token in match[2].split():
-            fields = token.split(",")
-            if len(fields) != 5:
-                found = f"found {token!r:.60} with {len(fields)} fields"
-                fail(where, f"{found}, expected five without spaces: x_min,y_min,x_max,y_max,class.")
-            boxes.append(Box(where, numbers(fields[:4], where), class_number(fields[4], where)))
-        # keras-yolo3 takes relative paths from where Python was started; beside the file is tried first.
-        records.append(Record(where, find_image([match[1]], [path.parent, Path()], where), boxes))
-    if records and not any(record.boxes for record in records):
-        fail(path, "no line has a box: expected 'image.jpg x_min,y_min,x_max,y_max,class' in at least one.")
+        if line.strip():
+            with findings:
+                records.append(_record(line.strip(), f"{path}, line {number}", places, then, pictures))
     return records, None
+
+
+def _record(line: str, where: str, places: Sequence[Path], then: Sequence[Path], pictures: Pictures) -> Record:
+    match = LINE.fullmatch(line)
+    if match is None:
+        expected = f"the path of an image ({' '.join(IMAGE_SUFFIXES)}) first{_table(line)}"
+        fail(where, f"found {line[:60]!r}, expected {expected}.")
+    boxes = []
+    for token in match[2].split():
+        fields = token.split(",")
+        if len(fields) != 5:
+            found = f"found {token!r:.60} with {len(fields)} fields"
+            fail(where, f"{found}, expected five without spaces: x_min,y_min,x_max,y_max,class.")
+        boxes.append(Box(where, numbers(fields[:4], where), class_number(fields[4], where)))
+    return Record(where, pictures.find(match[1], places, where, then), boxes)
+
+
+def _table(line: str) -> str:
+    """What to say of a line that is most likely one of a table."""
+    if re.search(rf"({'|'.join(map(re.escape, IMAGE_SUFFIXES))})[,;\t]", line, re.IGNORECASE):
+        return ", then a space: this looks like a table (CSV), which is not read"
+    return ""
+
+
+def listed_pictures(path: Path) -> list[tuple[str, str]] | None:
+    """The names in a list of pictures, each with file and line; None if the file is something else, or has boxes."""
+    lines = [(line.strip(), f"{path}, line {n}") for n, line in enumerate(read_text(path).split("\n"), 1)]
+    lines = [(line, where) for line, where in lines if line]
+    return lines if lines and all(line.lower().endswith(IMAGE_SUFFIXES) for line, _ in lines) else None
 
 
 def write_lines(path: Path, annotations: Sequence[Annotation]) -> None:

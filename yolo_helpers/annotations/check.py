@@ -21,7 +21,7 @@ from yolo_helpers.progress import progress
 MIN_SIDE = 1e-3  # pixels: what is narrower has no area, only rounding
 SLACK = 1.01  # pixels a box may reach outside its image: one, and what rounding to a few digits adds
 LITTLE = 0.1  # of the image's side: boxes that reach out farther belong to another image, or are no pixels
-SLOW = 0.05  # seconds to open an image; a local disk takes a hundredth of it
+SLOW = 0.05  # seconds to open an image, a thousand times what it takes in benchmarks/annotations.py
 SKIP_EMPTY = "correct it, or leave such boxes out with zero_area='skip' (--zero-area)"
 COPY_FIRST = (
     "training opens each of them in every epoch, so copy the data set to this computer's own disk first (on Colab: out "

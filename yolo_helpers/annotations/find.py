@@ -75,7 +75,7 @@ class Pictures:
         for spelt in (name, name.replace("\\", "/")) if "\\" in name else (name,):
             folder, last = os.path.split(spelt)
             for number, place in enumerate(places):
-                within = os.path.join(place, folder)  # noqa: PTH118 - a tenth of the time of Path, for every picture
+                within = os.path.join(place, folder)  # noqa: PTH118 - a quarter of the time of Path, for every picture
                 if last in self._listing(within):
                     found = Path(os.path.join(within, last))  # noqa: PTH118
                     if where and number:  # beside the file that names it, it is the one

@@ -48,6 +48,7 @@ def read_annotations(
     format then in the same places seen from the current folder, as in keras-yolo3. Names are taken as written: `%20` is
     no space, unless only an image with the space is there. A box up to one pixel outside its image is clipped.
     An image listed twice is an error, since one of its entries would teach that the other's objects are background.
+    An image without boxes is one without objects, and so is a YOLO image without a label file.
     COCO's crowd regions are left out, VOC's difficult objects kept. Where the file says the size of the image that was
     annotated, it must be the image's; if it is the size before the camera's rotation (EXIF), the boxes are turned with
     the image. What is read but looks doubtful is said in a warning, one of each kind, with how often and where first.
@@ -82,7 +83,7 @@ def read_annotations(
     >>> annotations[0].image_path.name, annotations[0].boxes.shape
     ('smear_0000.png', (23, 4))
     """
-    reading = _Reading(path, format, class_names, images, zero_area, outside, allow_empty, Findings())
+    reading = _Reading(path, Findings(), format, class_names, images, zero_area, outside, allow_empty)
     annotations = reading.joined(split)
     reading.warn(stacklevel=2)
     return annotations, reading.names
@@ -108,7 +109,7 @@ def read_splits(
     Raises:
         AnnotationError: as in `read_annotations`.
     """
-    reading = _Reading(path, format, class_names, images, zero_area, outside, allow_empty, Findings())
+    reading = _Reading(path, Findings(), format, class_names, images, zero_area, outside, allow_empty)
     parts = reading.parts(None)
     reading.warn(stacklevel=2)
     return parts, reading.names
@@ -132,25 +133,17 @@ class Survey(NamedTuple):
     remarks: list[str]
 
 
-def survey(
-    path: Path | str,
-    format: str | None = None,
-    class_names: Sequence[str] | None = None,
-    split: Path | str | None = None,
-    images: Path | str | None = None,
-    zero_area: str = "error",
-    outside: str = "error",
-    allow_empty: bool = False,
-) -> Survey:
+def survey(path: Path | str, split: Path | str | None = None, **options) -> Survey:
     """Like `read_splits`, but goes on after a fault.
 
     Args:
-        path, format, class_names, split, images, zero_area, outside, allow_empty: as in `read_annotations`.
+        path, split: as in `read_annotations`.
+        **options: its others.
     """
     findings = Findings(collect=True)
     reading, parts = None, {}
     with findings:
-        reading = _Reading(path, format, class_names, images, zero_area, outside, allow_empty, findings)
+        reading = _Reading(path, findings, **options)
         parts = reading.parts(split)
     if reading is None:
         return Survey("", {}, [], findings.faults, [])
@@ -175,13 +168,13 @@ class _Reading:
     def __init__(
         self,
         path: Path | str,
-        format: str | None,
-        class_names: Sequence[str] | None,
-        images: Path | str | None,
-        zero_area: str,
-        outside: str,
-        allow_empty: bool,
         findings: Findings,
+        format: str | None = None,
+        class_names: Sequence[str] | None = None,
+        images: Path | str | None = None,
+        zero_area: str = "error",
+        outside: str = "error",
+        allow_empty: bool = False,
     ):
         self.path, self.images = Path(path), None if images is None else Path(images)
         self.class_names, self.findings, self.allow_empty = class_names, findings, allow_empty

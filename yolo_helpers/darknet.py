@@ -89,11 +89,22 @@ def read_cfg(cfg_path: str | Path) -> Heads:
     return Heads(input_shape, np.reshape(anchors, (-1, 2)), num_classes, [head.options["mask"] for head in heads])
 
 
-def build_body(cfg_path: str | Path) -> keras.Model:
+def build_body(
+    cfg_path: str | Path,
+    num_classes: int | None = None,
+    input_shape: tuple[int, int] | None = None,
+    epsilon: float = BATCH_NORM_EPSILON,
+) -> keras.Model:
     """The network of a cfg, untrained; with darknet's weights it gives darknet's numbers.
 
     Args:
-        cfg_path: darknet's cfg file with [net], [convolutional], [maxpool], [route], [shortcut], [upsample], [yolo].
+        cfg_path: darknet's cfg file with [net], [convolutional], [maxpool], [route], [shortcut], [upsample], [dropout],
+            [yolo].
+        num_classes: C of the heads; that of the cfg when None.
+        input_shape: (height, width) in pixels, multiples of 32; those of the cfg when None.
+        epsilon: what is added to the variance in each batch normalisation. Darknet on a GPU, and AlexeyAB's on the CPU
+            too, adds 1e-5 (`blas_kernels.cu`, `blas.c`); pjreddie's on the CPU adds 1e-6 to the root, to which 1e-7 is
+            nearest.
 
     Returns:
         A model: image (B, height, width, 3) with values 0 to 1 in, raw heads (B, h, w, anchors (5 + C)) out, coarsest
@@ -103,42 +114,49 @@ def build_body(cfg_path: str | Path) -> keras.Model:
         ValueError: if the cfg holds anything else, or layers that do not fit; the message names the line.
     """
     cfg, sections = read_cfg(cfg_path), read_sections(cfg_path)
-    x = inputs = keras.Input((*cfg.input_shape, 3))
+    heads_of = Heads(input_shape or cfg.input_shape, cfg.anchors, num_classes or cfg.num_classes, cfg.anchor_mask)
+    x = inputs = keras.Input((*heads_of.input_shape, 3))
     made: list[Any] = []  # the output of each layer so far, as from= and layers= count them; None for a [yolo]
     heads: list[Any] = []
     kernels = 0
-    for previous, section in pairwise(sections):
+    for (previous, section), following in zip(pairwise(sections), [*sections[2:], None], strict=True):
         if previous.kind == "yolo" and section.kind != "route":
             raise ValueError(f"{section.where} follows a [yolo], which hands nothing on: put a [route] between them.")
         if section.kind == "yolo":
-            _check_head(previous, section, cfg, x, heads)
+            _check_head(previous, section, cfg.channels, heads_of, x, heads)
             heads.append(x)
             made.append(None)
             continue
+        options = section.options
         if section.kind == "convolutional":
-            kernels += section.options["filters"] * section.options["size"] ** 2 * x.shape[-1]
+            kernels += options["filters"] * options["size"] ** 2 * x.shape[-1] // options["groups"]
+            if following and following.kind == "yolo" and options["filters"] == cfg.channels:
+                options = options | {"filters": heads_of.channels}
+            options = options | {"epsilon": epsilon}
         if kernels > MAX_NUMBERS:
             raise ValueError(
                 f"{section.where} makes the network larger than {MAX_NUMBERS:,} numbers: mend its options."
             )
-        x = BUILDERS[section.kind](section, x, made)
+        x = BUILDERS[section.kind](section._replace(options=options), x, made)
         if math.prod(x.shape[1:]) > MAX_NUMBERS:
             raise ValueError(
                 f"{section.where} gives an output of {x.shape[1:]}, over {MAX_NUMBERS:,} numbers: mend its options."
             )
         made.append(x)
-    return body_of_heads(inputs, heads, len(cfg.anchor_mask[0]), cfg.num_classes)
+    return body_of_heads(inputs, heads, len(cfg.anchor_mask[0]), heads_of.num_classes)
 
 
-def load_weights(model: keras.Model, path: str | Path) -> tuple[int, Header]:
+def load_weights(model: keras.Model, path: str | Path, but_heads: bool = False) -> tuple[int, Header]:
     """Darknet's weights into a body. A file of the first layers only, such as darknet53.conv.74, will do.
 
     Args:
         model: a body from `build_body` or yolo_helpers.model. It stays as it is unless the whole file fits.
         path: darknet's weights file.
+        but_heads: leave the output convolutions as they are, for a network of other classes than the file's.
 
     Returns:
-        The number of convolutions that the file reaches, which are those loaded; and its header.
+        The number of convolutions that the file reaches, which are those loaded, but for the output convolutions if
+        `but_heads` is set; and its header.
 
     Raises:
         ValueError: if it is no weights file, ends inside a convolution, holds more numbers than the model or such as no
@@ -152,32 +170,47 @@ def load_weights(model: keras.Model, path: str | Path) -> tuple[int, Header]:
         raise ValueError(f"{path}: expected a header of {start} bytes, found {len(content)}: fetch the file again.")
     header = Header(*struct.unpack_from(layout, content))
 
-    convolutions = _in_darknets_order(model)
-    ends = np.cumsum([sum(int(np.prod(variable.shape)) for variable in each) for each in convolutions]).tolist()
+    convolutions, heads = _in_darknets_order(model), output_convolutions(model)
     found = (len(content) - start) / 4  # with a fraction if the file ends inside a number
+    shapes = [convolution.shapes for convolution in convolutions]
+    channels = _channels_in_file(heads, sum(map(_count, shapes)), found)
+    if but_heads and channels:
+        shapes = [
+            [(channels,), (channels, *kernel[1:])] if convolution.layer in heads else [*first, kernel]
+            for convolution, (*first, kernel) in zip(convolutions, shapes, strict=True)
+        ]
+    ends = np.cumsum([_count(each) for each in shapes]).tolist()
     if found not in ends:
         reached = next((i for i, end in enumerate(ends) if end > found), len(ends) - 1)
         raise ValueError(
             f"{path}: expected {ends[reached]} numbers up to convolution {reached + 1} of {len(ends)}, "
-            f"found {found:.12g}; nothing was loaded: {_why_not(model, header, ends[-1], found)}."
+            f"found {found:.12g}; nothing was loaded: {_why_not(heads, channels, header, ends[-1], found)}."
         )
     numbers = np.frombuffer(content, "<f4", offset=start)
     count = ends.index(found) + 1
     values = []
-    for number, variables in enumerate(convolutions[:count], start=1):
-        *parts, numbers = np.split(numbers, np.cumsum([int(np.prod(variable.shape)) for variable in variables]))
+    for number, of_convolution in enumerate(shapes[:count], start=1):
+        *parts, numbers = np.split(numbers, np.cumsum([math.prod(shape) for shape in of_convolution]))
         if fault := _fault(parts):
             raise ValueError(
                 f"{path}: convolution {number} of {len(ends)} has {fault}, so the file is damaged, of another network, "
                 "or from a training that diverged; nothing was loaded: fetch it again, or take one saved earlier."
             )
-        values += parts
-    for variable, value in zip(chain(*convolutions[:count]), values, strict=True):
-        if len(variable.shape) == 4:
-            height, width, channels, filters = variable.shape
-            value = value.reshape(filters, channels, height, width).transpose(2, 3, 1, 0)
-        variable.assign(value)
+        values.append([part.reshape(shape) for part, shape in zip(parts, of_convolution, strict=True)])
+    for convolution, of_convolution in zip(convolutions, values, strict=False):
+        if not (but_heads and convolution.layer in heads):
+            convolution.assign(of_convolution)
     return count, header
+
+
+def layers_from(model: keras.Model, count: int) -> list[keras.Layer]:
+    """The layers with weights that a file of the first `count` convolutions does not reach.
+
+    Args:
+        model: a body from `build_body` or yolo_helpers.model.
+        count: as `load_weights` returns it.
+    """
+    return [layer for convolution in _in_darknets_order(model)[count:] for layer in convolution[:2] if layer]
 
 
 def save_weights(model: keras.Model, path: str | Path, header: Header = UNTRAINED) -> None:
@@ -191,11 +224,11 @@ def save_weights(model: keras.Model, path: str | Path, header: Header = UNTRAINE
     Raises:
         ValueError: if the model is no such body.
     """
-    values = [ops.convert_to_numpy(variable) for variable in chain(*_in_darknets_order(model))]
+    values = list(chain(*(convolution.values() for convolution in _in_darknets_order(model))))
     with replacing(path) as beside, beside.open("wb") as file:
         file.write(struct.pack(header.layout, *header))
         for array in values:
-            file.write((array.transpose(3, 2, 0, 1) if array.ndim == 4 else array).astype("<f4").tobytes())
+            file.write(array.astype("<f4").tobytes())
 
 
 def _check_kind(path: str | Path, content: bytes) -> None:
@@ -212,24 +245,40 @@ def _check_kind(path: str | Path, content: bytes) -> None:
         )
 
 
-def _why_not(model: keras.Model, header: Header, expected: int, found: float) -> str:
+def _count(shapes: list[tuple[int, ...]]) -> int:
+    return sum(map(math.prod, shapes))
+
+
+def _channels_in_file(heads: list[keras.Layer], expected: int, found: float) -> int | None:
+    """The channels of each head if the file is of this network but for the number of its classes; None if not."""
+    if found % 1 or found == expected or not all(isinstance(head, layers.Conv2D) for head in heads):
+        return None
+    # Numbers that one more channel in each head adds: a kernel and a bias.
+    step = sum(math.prod(head.kernel.shape[:3]) + 1 for head in heads)
+    if len({head.filters for head in heads}) > 1 or (int(found) - expected) % step:
+        return None
+    channels = heads[0].filters + (int(found) - expected) // step
+    return channels if 0 < _classes(channels) <= MAX_VALUE and _classes(channels) % 1 == 0 else None
+
+
+def _classes(channels: int) -> float:
+    """Classes of a head with three anchors; no whole number if there is none with so many channels."""
+    return channels / ANCHORS_PER_HEAD - 5
+
+
+def _why_not(heads: list[keras.Layer], channels: int | None, header: Header, expected: int, found: float) -> str:
     """The likely cause that a file has other numbers than the expected ones of a model, and what to do."""
     if max(header[:3]) >= 1000:
         version = ".".join(map(str, header[:3]))
         return f"its beginning is not that of darknet's weights (version {version}): fetch it again, or give another"
     if found % 1:
         return "it is cut off in the middle of a number: fetch it again"
-    heads = [layer for layer in output_convolutions(model) if isinstance(layer, layers.Conv2D)]
-    # Numbers that one more channel in each head adds: a kernel and a bias.
-    step = sum(math.prod(head.kernel.shape[:3]) + 1 for head in heads)
-    if len({head.filters for head in heads}) == 1 and (int(found) - expected) % step == 0:
-        channels = [heads[0].filters, heads[0].filters + (int(found) - expected) // step]  # here, and in the file
-        here, there = (number / ANCHORS_PER_HEAD - 5 for number in channels)
-        if here > 0 < there <= MAX_VALUE and here % 1 == there % 1 == 0:
-            return (
-                f"build the body from this file's cfg, since it fits {there:.0f} classes, {channels[1]} channels "
-                f"a head, and this network has {here:.0f} classes, {channels[0]} channels"
-            )
+    if channels and _classes(heads[0].filters) > 0:
+        return (
+            f"it fits {_classes(channels):.0f} classes, {channels} channels a head, and this network has "
+            f"{_classes(heads[0].filters):.0f} classes, {heads[0].filters} channels: take over all but the heads "
+            "(but_heads=True), or build the body from this file's cfg"
+        )
     if found > expected:
         return "build the body from this file's cfg, which is that of a larger network"
     return "build the body from this file's cfg, or fetch it again"
@@ -246,11 +295,47 @@ def _fault(parts: list[np.ndarray]) -> str:
     return ""
 
 
-def _in_darknets_order(model: keras.Model) -> list[list[keras.Variable]]:
-    """For each convolution, in the order in which they were made, its variables as a weights file has them."""
+class _Convolution(NamedTuple):
+    """A convolution and the normalisation behind it, if there is one, as a weights file has them."""
+
+    layer: keras.Layer
+    norm: keras.Layer | None
+
+    @property
+    def axes(self) -> tuple[int, ...]:
+        """The axes of Keras' kernel in darknet's order: (out, in, h, w). A depthwise one has h, w, group, out of it."""
+        return (2, 3, 0, 1) if isinstance(self.layer, layers.DepthwiseConv2D) else (3, 2, 0, 1)
+
+    @property
+    def variables(self) -> list[keras.Variable]:
+        """In the file's order, the kernel last."""
+        norm = self.norm
+        first = [norm.beta, norm.gamma, norm.moving_mean, norm.moving_variance] if norm else [self.layer.bias]
+        return [*first, self.layer.kernel]
+
+    @property
+    def shapes(self) -> list[tuple[int, ...]]:
+        """Of the variables, in the file."""
+        *first, kernel = (tuple(variable.shape) for variable in self.variables)
+        return [*first, tuple(kernel[axis] for axis in self.axes)]
+
+    def values(self) -> list[np.ndarray]:
+        """The arrays that the file holds."""
+        *first, kernel = map(ops.convert_to_numpy, self.variables)
+        return [*first, kernel.transpose(self.axes)]
+
+    def assign(self, values: list[np.ndarray]) -> None:
+        """Sets the variables to arrays of a file."""
+        *first, kernel = values
+        for variable, value in zip(self.variables, [*first, kernel.transpose(np.argsort(self.axes))], strict=True):
+            variable.assign(value)
+
+
+def _in_darknets_order(model: keras.Model) -> list[_Convolution]:
+    """All convolutions in the order in which they were made."""
     convolutions, normalisations = (
         sorted((layer for layer in model.layers if isinstance(layer, kind)), key=_number)
-        for kind in (layers.Conv2D, layers.BatchNormalization)
+        for kind in ((layers.Conv2D, layers.DepthwiseConv2D), layers.BatchNormalization)
     )
     numbers = {_number(convolution) for convolution in convolutions}
     with_norm = sum(not convolution.use_bias for convolution in convolutions)
@@ -259,15 +344,8 @@ def _in_darknets_order(model: keras.Model) -> list[list[keras.Variable]]:
             f"The model {model.name!r} is no body with the names that Keras gave its layers: "
             "give what build_body or yolo_helpers.model returned, not a model around it."
         )
-    variables = []
-    for convolution in convolutions:
-        if convolution.use_bias:
-            first = [convolution.bias]
-        else:
-            norm = normalisations.pop(0)  # made just after its convolution, so both rows have the same order
-            first = [norm.beta, norm.gamma, norm.moving_mean, norm.moving_variance]
-        variables.append([*first, convolution.kernel])
-    return variables
+    # A normalisation is made just after its convolution, so both rows have the same order.
+    return [_Convolution(each, None if each.use_bias else normalisations.pop(0)) for each in convolutions]
 
 
 def _number(layer: keras.Layer) -> int:
@@ -278,24 +356,33 @@ def _number(layer: keras.Layer) -> int:
 
 
 def _convolution(section: Section, x, made: list):
-    size, stride, pad, padding = (section.options[name] for name in ("size", "stride", "pad", "padding"))
-    padding = size // 2 if pad else padding
+    filters, size, stride, groups = (section.options[name] for name in ("filters", "size", "stride", "groups"))
+    padding = size // 2 if section.options["pad"] else section.options["padding"]
     if min(x.shape[1:3]) + 2 * padding < size:
         raise ValueError(f"{section.where} has a larger size than its input {x.shape[1:3]}: add pad=1, or mend size.")
+    if groups > 1 and (groups != x.shape[-1] or filters % groups):
+        raise ValueError(
+            f"{section.where} has groups={groups} and {x.shape[-1]} channels before it: built here are 1 and as many "
+            f"groups as channels, with a multiple of that as filters. Otherwise {MEND}."
+        )
     same = padding == size // 2 and stride == 1 and size % 2
     if padding and not same:
         x = layers.ZeroPadding2D(padding)(x)  # on all sides; with a stride, "same" would begin elsewhere
-    x = layers.Conv2D(
-        section.options["filters"],
-        size,
-        strides=stride,
-        padding="same" if same else "valid",
-        use_bias=not section.options["batch_normalize"],
-        kernel_regularizer=keras.regularizers.L2(L2),
-    )(x)
+    settings = {"strides": stride, "padding": "same" if same else "valid"}
+    settings |= {"use_bias": not section.options["batch_normalize"], "name": f"conv2d_{len(made)}"}
+    if groups > 1:
+        settings |= {"depth_multiplier": filters // groups, "depthwise_regularizer": keras.regularizers.L2(L2)}
+        x = layers.DepthwiseConv2D(size, **settings)(x)
+    else:
+        x = layers.Conv2D(filters, size, kernel_regularizer=keras.regularizers.L2(L2), **settings)(x)
     if section.options["batch_normalize"]:
-        x = layers.BatchNormalization(momentum=BATCH_NORM_MOMENTUM, epsilon=BATCH_NORM_EPSILON)(x)
+        settings = {"momentum": BATCH_NORM_MOMENTUM, "epsilon": section.options["epsilon"]}
+        x = layers.BatchNormalization(name=f"batch_normalization_{len(made)}", **settings)(x)
     return _activation(section, x)
+
+
+def _dropout(section: Section, x, made: list):
+    return layers.Dropout(section.options["probability"])(x)
 
 
 def _maxpool(section: Section, x, made: list):
@@ -347,6 +434,7 @@ def _route(section: Section, x, made: list):
 
 BUILDERS = {
     "convolutional": _convolution,
+    "dropout": _dropout,
     "maxpool": _maxpool,
     "upsample": _upsample,
     "shortcut": _shortcut,
@@ -354,16 +442,16 @@ BUILDERS = {
 }
 
 
-def _check_head(previous: Section, section: Section, cfg: Heads, x, heads: list) -> None:
+def _check_head(previous: Section, section: Section, channels: int, heads_of: Heads, x, heads: list) -> None:
     """Refuses a [yolo] that does not stand behind its output convolution, or on a coarser grid than the one before."""
-    wanted = {"filters": cfg.channels, "activation": "linear", "batch_normalize": 0}
+    wanted = {"filters": channels, "activation": "linear", "batch_normalize": 0}
     if previous.kind != "convolutional" or not wanted.items() <= previous.options.items():
         raise ValueError(f"{section.where} needs a [convolutional] just before it with {wanted}: mend that one.")
     if heads and x.shape[1] <= heads[-1].shape[1]:
         raise ValueError(
             f"{section.where} has no finer grid than the [yolo] before: heads stand coarsest first, not as in YOLOv4."
         )
-    grid = grid_shapes(cfg.input_shape, len(STRIDES))[len(heads)]
+    grid = grid_shapes(heads_of.input_shape, len(STRIDES))[len(heads)]
     if x.shape[1:3] != grid:
         raise ValueError(
             f"{section.where} has a grid of {x.shape[1:3]}, expected {grid}, since the heads here have strides of 32, "

@@ -16,7 +16,8 @@ from yolo_helpers.files import other_kind
 OPTIONS = {
     "net": {"height": None, "width": None},
     "convolutional": {"filters": None, "size": None, "stride": 1, "pad": 0, "padding": 0}
-    | {"batch_normalize": 0, "activation": None},
+    | {"groups": 1, "batch_normalize": 0, "activation": None},
+    "dropout": {"probability": 0.5},
     "maxpool": {"size": None, "stride": None},
     "route": {"layers": None, "groups": 1, "group_id": 0},
     "shortcut": {"from": None, "activation": "linear"},
@@ -31,7 +32,6 @@ UNBUILT = {
         "letter_box": (["1"], "darknet stretches photographs then, and here grey bars keep their shape"),
     },
     "convolutional": {
-        "groups": (["1"], "each filter sees some of the channels, as in Yolo-Fastest or a MobileNet"),
         "dilation": (["1"], "the kernel has gaps"),
         "stride_x": ([], "columns and rows may have different strides"),
         "stride_y": ([], "columns and rows may have different strides"),
@@ -76,7 +76,6 @@ SIGNS = {
     "avgpool": "a classifier",
     "connected": "a classifier or YOLOv1",
     "detection": "YOLOv1",
-    "dropout": "Yolo-Fastest or a classifier",
     "Gaussian_yolo": "Gaussian YOLOv3",
     "local": "YOLOv1",
     "region": "YOLOv2",
@@ -199,9 +198,14 @@ def _value(where: str, option: str, text: str) -> Any:
     try:
         if "_" in numbers or not numbers.isascii():  # Python would read 1_000 or other alphabets' digits
             raise ValueError
-        read = [float(number) if option == "anchors" else int(number) for number in numbers.split(",")]
+        kind = float if option in ("anchors", "probability") else int
+        read = [kind(number) for number in numbers.split(",")]
     except ValueError:
         raise ValueError(f"{where} takes numbers with commas between them, found {option}={text:.60}.") from None
+    if option == "probability":
+        if len(read) > 1 or not 0 <= read[0] < 1:
+            raise ValueError(f"{where} takes one number from 0 to below 1, found {option}={text:.60}.")
+        return read[0]
     least = 0 if option in FROM_ZERO else 1
     if option not in LISTS and (len(read) > 1 or not least <= read[0] <= MAX_VALUE):
         raise ValueError(f"{where} takes one number from {least} to {MAX_VALUE}, found {option}={text:.60}.")

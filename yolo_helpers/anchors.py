@@ -187,6 +187,22 @@ def box_sizes(annotations: Sequence[Annotation], input_shape: tuple[int, int]) -
     return boxes[:, 2:] - boxes[:, :2]
 
 
+def fitting_shape(annotations: Sequence[Annotation], area: int) -> tuple[int, int]:
+    """An input of given size in the photographs' proportions, so that little of it is filled with grey bars.
+
+    Args:
+        annotations: photographs.
+        area: about as many pixels.
+
+    Returns:
+        (height, width), multiples of 32. In the middle photograph's proportions, between 1:2 and 2:1.
+    """
+    sizes = np.array([a.size or image_size(a.image_path) for a in annotations])
+    aspect = np.clip(np.median(sizes[:, 1] / sizes[:, 0]), 0.5, 2)
+    height, width = (max(1, round(side / STRIDES[0])) * STRIDES[0] for side in ((area / aspect) ** 0.5, (area * aspect) ** 0.5))
+    return height, width
+
+
 def kmeans_anchors(sizes: np.ndarray, start: np.ndarray, rounds: int = 100) -> np.ndarray:
     """Anchors that fit given boxes: k-means with 1 - IoU as the distance (YOLOv2, arXiv:1612.08242, section 2).
 

@@ -10,15 +10,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from yolo_helpers.anchors import (
-    ANCHORS_PER_HEAD,
-    Heads,
-    box_sizes,
-    default_anchors,
-    get_anchors,
-    grid_shapes,
-    kmeans_anchors,
-)
+from yolo_helpers.anchors import Heads
 from yolo_helpers.annotations import (
     FORMATS,
     Annotation,
@@ -29,17 +21,20 @@ from yolo_helpers.annotations import (
     split_annotations,
     write_lines,
 )
+from yolo_helpers.augment import Augmentation
 from yolo_helpers.darknet import build_body, load_weights, read_cfg
 from yolo_helpers.dataset import YoloDataset
 from yolo_helpers.detection import detect
+from yolo_helpers.download import NETWORKS
 from yolo_helpers.evaluation import evaluate
 from yolo_helpers.files import list_files, write_json
 from yolo_helpers.images import IMAGE_SUFFIXES, ImageError, open_image
 from yolo_helpers.look import look
-from yolo_helpers.model import BODIES, inference_model, read_weights
+from yolo_helpers.model import inference_model, read_weights
 from yolo_helpers.plots import save_boxes, save_photographs
 from yolo_helpers.run_folder import BEST, TEST, load_detector
-from yolo_helpers.training import Stage, train
+from yolo_helpers.start import start_from
+from yolo_helpers.training import train
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -104,7 +99,7 @@ def _look(options: argparse.Namespace) -> int:
         options.path[0],
         split=options.path[1] if len(options.path) == 2 else None,
         validation=options.validation,
-        input_shape=tuple(options.input_shape),
+        input_shape=options.input_shape,
         **_data_options(options),
     )
     print(found)
@@ -137,26 +132,45 @@ def _add_train(commands) -> None:
     )
     parser.add_argument("--test", **source, help="likewise: judged once, at the end, with the best weights")
     _add_data_options(parser)
-    parser.add_argument("--body", choices=BODIES, default="micro", help="the network (default: %(default)s)")
     parser.add_argument(
-        "--anchors", type=Path, help="anchors file; without it, YOLOv3's, fitted to the boxes by k-means"
+        "--start",
+        default="yolo-fastest",
+        metavar="NAME_OR_PATH",
+        help=f"what to start from: {', '.join(NETWORKS)}, published networks that know COCO's photographs and are fetched "
+        "once; micro, the miniature from random weights; the folder of an earlier training; darknet's weights with "
+        "their cfg beside them; a cfg (default: %(default)s)",
     )
     parser.add_argument(
-        "--weights",
-        type=Path,
-        help="weights to start from, of the same body and as many classes: .weights.h5, or darknet's .weights, which "
-        "may also hold the first layers alone",
+        "--anchors", type=Path, help="anchors file; without it, those of the start, fitted to the boxes by k-means"
     )
     parser.add_argument(
-        "--frozen-epochs", type=_whole(0), default=0, help="first stage: output convolutions only, at 1e-3"
+        "--frozen-epochs",
+        type=_whole(0),
+        help="first stage: what no weights were loaded into alone, at 1e-3 (default: a quarter of --epochs for a large "
+        "network with weights, else 0)",
     )
-    parser.add_argument("--epochs", type=_whole(0), default=60, help="second stage: everything (default: %(default)s)")
+    parser.add_argument(
+        "--epochs", type=_whole(0), help="second stage: everything (default: by the number of photographs, 15 to 100)"
+    )
     parser.add_argument(
         "--learning-rate",
         type=_positive,
-        default=5e-3,
-        help="of that stage (default: %(default)s, for the micro network from scratch; 1e-4 for pretrained ones)",
+        help="of that stage (default: 2e-3 from weights for a small network, 1e-4 for a large one; 5e-3 and 1e-3 from "
+        "random weights)",
     )
+    parser.add_argument(
+        "--precision",
+        choices=("float32", "mixed_bfloat16", "mixed_float16"),
+        default="float32",
+        help="what layers compute in: mixed_bfloat16 on GPUs from the A100 and L4 on and on TPUs, mixed_float16 on older "
+        "ones such as the T4, float32 on processors (default: %(default)s)",
+    )
+    for change, what in (
+        ("mirror", "left and right are never exchanged: for arrows, letters, traffic signs"),
+        ("colour", "colours and brightness stay: where they tell the classes apart"),
+        ("placement", "size, aspect and place stay: for a camera that never moves"),
+    ):
+        parser.add_argument(f"--no-{change}", action="store_true", help=what)
     parser.add_argument("--batch-size", type=_whole(1), default=8, help="(default: %(default)s)")
     parser.add_argument(
         "--workers", type=_whole(1), default=1, help="threads that read photographs (default: %(default)s)"
@@ -181,7 +195,13 @@ def _add_data_options(parser: argparse.ArgumentParser) -> None:
         help="boxes that reach outside their photograph by up to a tenth of it (default: %(default)s)",
     )
     parser.add_argument("--allow-empty", action="store_true", help="take photographs even if none has an object")
-    parser.add_argument("--input-shape", type=_whole(1), nargs=2, default=(416, 416), metavar=("HEIGHT", "WIDTH"))
+    parser.add_argument(
+        "--input-shape",
+        type=_whole(1),
+        nargs=2,
+        metavar=("HEIGHT", "WIDTH"),
+        help="of the network's input in pixels (default: by the network, in the photographs' proportions)",
+    )
 
 
 def _data_options(options: argparse.Namespace) -> dict:
@@ -198,14 +218,18 @@ def _data_options(options: argparse.Namespace) -> dict:
 def _train(options: argparse.Namespace) -> int:
     if max(len(paths or ()) for paths in (options.train, options.validation, options.test)) > 2:
         options.parser.error("--train, --validation and --test take one path, and for Pascal VOC a split file after it")
-    if options.epochs + options.frozen_epochs == 0:
+    if options.epochs == 0 and not options.frozen_epochs:
         options.parser.error("--epochs and --frozen-epochs are both 0, so that nothing would be trained")
     keras.utils.set_random_seed(options.seed)
+    keras.config.set_dtype_policy(options.precision)
     photographs, validation, test, class_names = _read_parts(options)
-    heads = _choose_heads(options, photographs, len(class_names))
-    body = _make_body(options, heads)
+    start = start_from(options.start, photographs, class_names, options.input_shape, options.anchors)
+    body, heads = start.body, start.heads
+    height, width = heads.input_shape
     print(f"{len(photographs)} photographs to learn from, {len(validation)} for validation, {len(test)} for the test")
+    print(f"start: {start.description}; input {width} x {height}, {options.precision}")
     print(f"classes: {', '.join(class_names)}; anchors: {heads.anchors.round().astype(int).tolist()}")
+    changes = {name: not getattr(options, f"no_{name}") for name in ("mirror", "colour", "placement")}
 
     def batches(annotations, augment):
         return YoloDataset(
@@ -218,17 +242,18 @@ def _train(options: argparse.Namespace) -> int:
             workers=options.workers,
         )
 
-    stages = [Stage(options.frozen_epochs, 1e-3, frozen=True), Stage(options.epochs, options.learning_rate)]
+    data = batches(photographs, augment=Augmentation(**changes))
     has_tensorflow = keras.backend.backend() == "tensorflow"  # which TensorBoard's callback needs
     train(
         body,
-        batches(photographs, augment=True),
-        [stage for stage in stages if stage.epochs > 0],
+        data,
+        start.stages(len(data), options.epochs, options.frozen_epochs, options.learning_rate),
         options.folder,
         batches(validation, augment=False),
         class_names,
         callbacks=[keras.callbacks.TensorBoard(options.folder / "tensorboard", write_graph=False)] * has_tensorflow,
         resume=options.resume,
+        new_layers=start.new_layers,
         verbose=1 if sys.stdout.isatty() else 2,
     )
     read_weights(body, options.folder / BEST)
@@ -268,31 +293,6 @@ def _read_parts(options) -> tuple[list[Annotation], list[Annotation], list[Annot
     for sentence in shared_photographs({"train": photographs, "validation": validation, "test": test}):
         print(f"warning: {sentence}", file=sys.stderr)
     return photographs, validation, test, class_names
-
-
-def _choose_heads(options, photographs: list[Annotation], num_classes: int) -> Heads:
-    input_shape = tuple(options.input_shape)
-    count = len(BODIES[options.body](keras.Input((32, 32, 3)), ANCHORS_PER_HEAD, 1).outputs)
-    grid_shapes(input_shape, count)
-    if options.anchors is None:
-        anchors = kmeans_anchors(box_sizes(photographs, input_shape), default_anchors(count))
-    else:
-        anchors = get_anchors(options.anchors)
-        if len(anchors) != ANCHORS_PER_HEAD * count:
-            raise ValueError(
-                f"{options.anchors}: found {len(anchors)} anchors, expected {ANCHORS_PER_HEAD * count}, since the "
-                f"network {options.body!r} has {count} heads."
-            )
-    return Heads(input_shape, anchors, num_classes)
-
-
-def _make_body(options, heads: Heads) -> keras.Model:
-    body = BODIES[options.body](keras.Input((*heads.input_shape, 3)), ANCHORS_PER_HEAD, heads.num_classes)
-    if options.weights and options.weights.suffix in (".h5", ".keras"):
-        read_weights(body, options.weights)
-    elif options.weights:  # darknet's, whatever their suffix, as in darknet53.conv.74
-        load_weights(body, options.weights)
-    return body
 
 
 def _add_detect(commands) -> None:

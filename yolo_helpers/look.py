@@ -118,7 +118,7 @@ def look(
     path: Path | str,
     *,
     validation: Path | str | Sequence[Path] | None = None,
-    input_shape: tuple[int, int] = (416, 416),
+    input_shape: tuple[int, int] | None = None,
     **options,
 ) -> Look:
     """Looks at a data set: reads all of it, opens every photograph, and goes on after whatever is wrong.
@@ -127,7 +127,8 @@ def look(
         path: as `read_annotations` takes it.
         validation: a data set of its own for validation, likewise, or a pair with its list of names; None: the part
             "val" of the first, if it has one.
-        input_shape: (height, width) of the network's input in pixels, multiples of 32.
+        input_shape: (height, width) of the network's input in pixels, multiples of 32; when None, that of a training
+            from a small network, see `yolo_helpers.start`.
         **options: format, class_names, split, images, zero_area, outside and allow_empty of `read_annotations`.
 
     Returns:

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from yolo_helpers.anchors import grid_shapes
+from yolo_helpers.anchors import ANCHORS_PER_HEAD, grid_shapes
 
 Tensor = Any  # of TensorFlow, JAX or PyTorch, or one that Keras builds a model with
 L2 = 5e-4
@@ -208,8 +208,9 @@ def _conv(x, filters, kernel, strides=1):
     return layers.LeakyReLU(negative_slope=0.1)(x)
 
 
-def _head(x, num_anchors, num_classes):
-    return layers.Conv2D(num_anchors * (5 + num_classes), 1, kernel_regularizer=keras.regularizers.L2(L2))(x)
+def _head(x, num_anchors, num_classes, name=None):
+    regularizer = keras.regularizers.L2(L2)
+    return layers.Conv2D(num_anchors * (5 + num_classes), 1, kernel_regularizer=regularizer, name=name)(x)
 
 
 def output_convolutions(body: keras.Model) -> list[keras.Layer]:
@@ -219,6 +220,29 @@ def output_convolutions(body: keras.Model) -> list[keras.Layer]:
         body: image in, raw heads out.
     """
     return [next(layer for layer in body.layers if layer.output is head) for head in body.outputs]
+
+
+def with_heads(body: keras.Model, num_classes: int | None, input_shape: tuple[int, int]) -> keras.Model:
+    """The layers and weights of a body behind an input of another size, with new output convolutions.
+
+    Args:
+        body: image in, raw heads with three anchors each out.
+        num_classes: C of the new heads; None: the heads stay as they are.
+        input_shape: (height, width) in pixels, multiples of 32.
+
+    Returns:
+        A body of its own, which shares no weights with the first.
+    """
+    copy = keras.models.clone_model(body, input_tensors=keras.Input((*input_shape, 3)))
+    copy.set_weights(body.get_weights())
+    if num_classes is None:
+        return copy
+    # Under the same names, which tell darknet's order (see `darknet`).
+    heads = [
+        _head(convolution.input, ANCHORS_PER_HEAD, num_classes, convolution.name)
+        for convolution in output_convolutions(copy)
+    ]
+    return body_of_heads(copy.input, heads, ANCHORS_PER_HEAD, num_classes)
 
 
 def body_of_heads(inputs: Tensor, heads: list[Tensor], num_anchors: int, num_classes: int) -> keras.Model:

@@ -86,6 +86,16 @@ def load_detector(folder: str | Path) -> tuple[keras.Model, Heads, list[str]]:
     Raises:
         ValueError: if the folder lacks a file, or its files do not fit each other.
     """
+    body, heads, class_names = load_body(folder)
+    return inference_model(body, heads.input_shape), heads, class_names
+
+
+def load_body(folder: str | Path) -> tuple[keras.Model, Heads, list[str]]:
+    """The body within `load_detector`'s model, which has the same arguments and errors.
+
+    Returns:
+        Image 0..1 in, raw heads out; its heads, and the names of its classes.
+    """
     folder = Path(folder)
     for name in (SETTINGS, NETWORK, BEST):
         if not (folder / name).is_file():
@@ -104,7 +114,7 @@ def load_detector(folder: str | Path) -> tuple[keras.Model, Heads, list[str]]:
             f"{folder}: {SETTINGS}, {NETWORK} and {BEST} do not make a detector ({reason:.200}): "
             "copy them again from one training, or train again."
         ) from error
-    return inference_model(body, heads.input_shape), heads, class_names
+    return body, heads, class_names
 
 
 def stored(path: Path, names: Sequence[str]) -> list:

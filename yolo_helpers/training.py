@@ -36,7 +36,8 @@ class Stage:
     Attributes:
         epochs: how many.
         learning_rate: Adam's at the start; it falls along a cosine to a hundredth at the stage's end.
-        frozen: train the output convolutions alone and leave the rest as it is, for a body with pretrained weights.
+        frozen: train the new layers alone, which are the output convolutions unless `train` is told of more, and leave
+            the rest as it is, for a body with pretrained weights.
     """
 
     epochs: int
@@ -44,16 +45,17 @@ class Stage:
     frozen: bool = False
 
 
-def freeze(body: keras.Model, frozen: bool) -> None:
-    """Freezes all of the body but its output convolutions, or nothing of it. Compile afterwards: it counts from then.
+def freeze(body: keras.Model, frozen: bool, new_layers: Sequence[keras.Layer] | None = None) -> None:
+    """Freezes all of the body but its new layers, or nothing of it. Compile afterwards: it counts from then.
 
     Args:
         body: image in, raw heads out.
         frozen: whether to freeze.
+        new_layers: which layers are trained all the same; the output convolutions when None.
     """
     for layer in body.layers:
         layer.trainable = not frozen
-    for layer in output_convolutions(body):
+    for layer in output_convolutions(body) if new_layers is None else new_layers:
         layer.trainable = True
 
 
@@ -68,6 +70,7 @@ def train(
     callbacks: Sequence[keras.callbacks.Callback] = (),
     resume: bool = False,
     ignore_across_heads: bool = True,
+    new_layers: Sequence[keras.Layer] | None = None,
     verbose: int | str = "auto",
 ) -> dict[str, list]:
     """Trains a body in stages through the identity loss, and writes a checkpoint after every epoch.
@@ -90,6 +93,7 @@ def train(
         resume: go on from the checkpoint in `folder`, if there is one.
         ignore_across_heads: see `yolo_loss`. As darknet has it when True, which was a little better on real
             photographs (benchmarks/README.md).
+        new_layers: what a frozen stage trains; the output convolutions when None. See `yolo_helpers.start`.
         verbose: as in `fit`; when not 0, the boxes of each class, what a stage trains and the time left are printed
             too.
 
@@ -128,7 +132,7 @@ def train(
         start, end = end, end + stage.epochs
         if checkpoint.epoch > end:
             continue
-        freeze(body, stage.frozen)
+        freeze(body, stage.frozen, new_layers)
         schedule = keras.optimizers.schedules.CosineDecay(stage.learning_rate, stage.epochs * len(data), alpha=0.01)
         model.compile(optimizer=keras.optimizers.Adam(schedule), loss={"yolo_loss": identity_loss})
         # Before the first step, so that a checkpoint can be loaded and TensorFlow need not trace the step twice.
@@ -172,7 +176,10 @@ def _what_is_in(annotations: Sequence[Annotation], class_names: Sequence[str]) -
 
 def _what_is_trained(body: keras.Model, stage: Stage) -> str:
     trained = sum(int(np.prod(weight.shape)) for weight in body.trainable_weights)
-    what = "the output convolutions alone" if stage.frozen else "all layers"
+    what = "all layers"
+    if stage.frozen:
+        heads, layers = output_convolutions(body), [layer for layer in body.layers if layer.trainable_weights]
+        what = "the output convolutions alone" if len(layers) == len(heads) else "the new layers alone"
     return f"learning rate {stage.learning_rate:g}, {what}: {trained:,} of {body.count_params():,} parameters"
 
 

@@ -21,7 +21,14 @@ from keras import layers, ops
 from yolo_helpers.anchors import ANCHORS_PER_HEAD, STRIDES, Heads, grid_shapes
 from yolo_helpers.darknet_cfg import MAX_VALUE, MEND, Section, read_sections
 from yolo_helpers.files import other_kind, replacing
-from yolo_helpers.model import BATCH_NORM_EPSILON, BATCH_NORM_MOMENTUM, L2, body_of_heads, output_convolutions
+from yolo_helpers.model import (
+    BATCH_NORM_EPSILON,
+    BATCH_NORM_MOMENTUM,
+    L2,
+    FusedBatchNormalization,
+    body_of_heads,
+    output_convolutions,
+)
 
 MAX_NUMBERS = 10**9  # in all kernels together, or in one output; YOLOv3 has 62 million. More is a slip of the pen.
 
@@ -377,7 +384,7 @@ def _convolution(section: Section, x, made: list):
         x = layers.Conv2D(filters, size, kernel_regularizer=keras.regularizers.L2(L2), **settings)(x)
     if section.options["batch_normalize"]:
         settings = {"momentum": BATCH_NORM_MOMENTUM, "epsilon": section.options["epsilon"]}
-        x = layers.BatchNormalization(name=f"batch_normalization_{len(made)}", **settings)(x)
+        x = FusedBatchNormalization(name=f"batch_normalization_{len(made)}", **settings)(x)
     return _activation(section, x)
 
 

@@ -124,6 +124,32 @@ def decode_boxes(raw: Tensor, cell: Tensor, cells: Tensor, anchor: Tensor) -> tu
     return (ops.sigmoid(raw[..., 0:2]) + cell) / cells, ops.exp(raw[..., 2:4]) * anchor
 
 
+@keras.saving.register_keras_serializable(package="yolo_helpers")
+class FusedBatchNormalization(layers.BatchNormalization):
+    """Keras' BatchNormalization, in training on TensorFlow as one operation in place of some twenty.
+
+    Each of those reads and writes the whole tensor, which in a network of narrow layers takes as long as its
+    convolutions (benchmarks/README.md). XLA joins them by itself; other backends, and other precisions than float32,
+    go the way of Keras' own.
+    """
+
+    def call(self, inputs, training=None, mask=None):
+        """As in `keras.layers.BatchNormalization`."""
+        is_fused = keras.backend.backend() == "tensorflow" and inputs.dtype == "float32" and mask is None
+        if not (is_fused and training and self.trainable):
+            return super().call(inputs, training=training, mask=mask)
+        import tensorflow as tf
+
+        outputs, mean, variance = tf.compat.v1.nn.fused_batch_norm(
+            inputs, self.gamma, self.beta, epsilon=self.epsilon, is_training=True
+        )
+        count = ops.cast(ops.size(inputs) // inputs.shape[-1], "float32")
+        variance *= (count - 1) / count  # of the numbers at hand, as Keras has it, not the estimate for all others
+        for moving, new in ((self.moving_mean, mean), (self.moving_variance, variance)):
+            moving.assign(moving * self.momentum + new * (1.0 - self.momentum))
+        return outputs
+
+
 def inference_model(body: keras.Model, input_shape: tuple[int, int]) -> keras.Model:
     """The body behind the layer that scales pixels: uint8 photograph in, raw heads out. Weights are shared.
 

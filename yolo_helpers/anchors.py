@@ -199,7 +199,9 @@ def fitting_shape(annotations: Sequence[Annotation], area: int) -> tuple[int, in
     """
     sizes = np.array([a.size or image_size(a.image_path) for a in annotations])
     aspect = np.clip(np.median(sizes[:, 1] / sizes[:, 0]), 0.5, 2)
-    height, width = (max(1, round(side / STRIDES[0])) * STRIDES[0] for side in ((area / aspect) ** 0.5, (area * aspect) ** 0.5))
+    height, width = (
+        max(1, round(side / STRIDES[0])) * STRIDES[0] for side in ((area / aspect) ** 0.5, (area * aspect) ** 0.5)
+    )
     return height, width
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from yolo_helpers.anchors import Heads
+from yolo_helpers.anchors import DATA, Heads
 from yolo_helpers.annotations import (
     FORMATS,
     Annotation,
@@ -25,7 +25,7 @@ from yolo_helpers.augment import Augmentation
 from yolo_helpers.darknet import build_body, load_weights, read_cfg
 from yolo_helpers.dataset import YoloDataset
 from yolo_helpers.detection import detect
-from yolo_helpers.download import NETWORKS
+from yolo_helpers.download import NETWORKS, fetch_network
 from yolo_helpers.evaluation import evaluate
 from yolo_helpers.files import list_files, write_json
 from yolo_helpers.images import IMAGE_SUFFIXES, ImageError, open_image
@@ -136,12 +136,19 @@ def _add_train(commands) -> None:
         "--start",
         default="yolo-fastest",
         metavar="NAME_OR_PATH",
-        help=f"what to start from: {', '.join(NETWORKS)}, published networks that know COCO's photographs and are fetched "
-        "once; micro, the miniature from random weights; the folder of an earlier training; darknet's weights with "
-        "their cfg beside them; a cfg (default: %(default)s)",
+        help=f"what to start from: {', '.join(NETWORKS)}, published networks that know COCO's photographs and are "
+        "fetched once; micro, the miniature from random weights; the folder of an earlier training; darknet's weights "
+        "with their cfg beside them; a cfg (default: %(default)s)",
     )
     parser.add_argument(
         "--anchors", type=Path, help="anchors file; without it, those of the start, fitted to the boxes by k-means"
+    )
+    parser.add_argument(
+        "--fine-head",
+        choices=("auto", "yes", "no"),
+        default="auto",
+        help="give a published network with two heads a third one for small objects; auto: if one box in twenty or "
+        "more is small (default: %(default)s)",
     )
     parser.add_argument(
         "--frozen-epochs",
@@ -162,8 +169,8 @@ def _add_train(commands) -> None:
         "--precision",
         choices=("float32", "mixed_bfloat16", "mixed_float16"),
         default="float32",
-        help="what layers compute in: mixed_bfloat16 on GPUs from the A100 and L4 on and on TPUs, mixed_float16 on older "
-        "ones such as the T4, float32 on processors (default: %(default)s)",
+        help="what layers compute in: mixed_bfloat16 on GPUs such as A100, H100 and L4 and on TPUs, mixed_float16 on "
+        "older ones such as the T4, float32 on processors (default: %(default)s)",
     )
     for change, what in (
         ("mirror", "left and right are never exchanged: for arrows, letters, traffic signs"),
@@ -223,7 +230,8 @@ def _train(options: argparse.Namespace) -> int:
     keras.utils.set_random_seed(options.seed)
     keras.config.set_dtype_policy(options.precision)
     photographs, validation, test, class_names = _read_parts(options)
-    start = start_from(options.start, photographs, class_names, options.input_shape, options.anchors)
+    fine_head = {"auto": None, "yes": True, "no": False}[options.fine_head]
+    start = start_from(options.start, photographs, class_names, options.input_shape, options.anchors, fine_head)
     body, heads = start.body, start.heads
     height, width = heads.input_shape
     print(f"{len(photographs)} photographs to learn from, {len(validation)} for validation, {len(test)} for the test")
@@ -305,6 +313,7 @@ def _add_detect(commands) -> None:
     parser.set_defaults(run=_detect, parser=parser)
     network = parser.add_mutually_exclusive_group(required=True)
     network.add_argument("--folder", type=Path, metavar="RUN", help="the --folder of a training")
+    network.add_argument("--network", choices=NETWORKS, help="a published network with COCO's 80 classes, fetched once")
     network.add_argument("--cfg", type=Path, help="a network of darknet's, together with --weights and --classes")
     parser.add_argument("--weights", type=Path, help="darknet's weights file")
     parser.add_argument("--classes", type=Path, help="darknet's .names file, a class name a line")
@@ -320,7 +329,9 @@ def _detect(options: argparse.Namespace) -> int:
         options.parser.error(f"--threshold lies between 0 and 1, found {options.threshold}")
     photos = _photographs(options.photographs, options.out)
     darknet = options.folder is None
-    if darknet:
+    if options.network:
+        detector, heads, class_names = _load_darknet(*fetch_network(options.network), DATA / "coco_classes.txt")
+    elif darknet:
         detector, heads, class_names = _load_darknet(options.cfg, options.weights, options.classes)
     else:
         detector, heads, class_names = load_detector(options.folder)
@@ -365,7 +376,7 @@ def _photographs(paths: Sequence[Path], out: Path) -> list[Path]:
 
 
 def _load_darknet(cfg_path: Path, weights_path: Path, classes_path: Path) -> tuple[keras.Model, Heads, list[str]]:
-    heads, body, class_names = read_cfg(cfg_path), build_body(cfg_path), get_classes(classes_path)
+    heads, body, class_names = read_cfg(cfg_path, weights_path), build_body(cfg_path), get_classes(classes_path)
     if len(class_names) != heads.num_classes:
         raise ValueError(
             f"{classes_path}: found {len(class_names)} names, expected {heads.num_classes} as in {cfg_path}."

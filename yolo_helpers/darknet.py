@@ -7,6 +7,7 @@ has another order, but the bodies of this package make their layers in darknet's
 made: conv2d, conv2d_1, conv2d_2, ...
 """
 
+import hashlib
 import math
 import re
 import struct
@@ -20,6 +21,7 @@ from keras import layers, ops
 
 from yolo_helpers.anchors import ANCHORS_PER_HEAD, STRIDES, Heads, grid_shapes
 from yolo_helpers.darknet_cfg import MAX_VALUE, MEND, Section, read_sections
+from yolo_helpers.download import NETWORKS
 from yolo_helpers.files import other_kind, replacing
 from yolo_helpers.model import (
     BATCH_NORM_EPSILON,
@@ -51,7 +53,7 @@ class Header(NamedTuple):
 UNTRAINED = Header()
 
 
-def read_cfg(cfg_path: str | Path) -> Heads:
+def read_cfg(cfg_path: str | Path, weights_path: str | Path | None = None) -> Heads:
     """Input size, classes, anchors and their masks from a cfg: what the data set, the loss and the decoder need.
 
     What the cfg says of training is passed over, such as `ignore_thresh` or `iou_loss`: `train` has its own. An option
@@ -59,6 +61,8 @@ def read_cfg(cfg_path: str | Path) -> Heads:
 
     Args:
         cfg_path: darknet's cfg file of a YOLOv3 network.
+        weights_path: the weights that belong to it. The official yolov3-tiny.weights were trained with the masks 3,4,5
+            and 1,2,3, and the cfg published beside them says 3,4,5 and 0,1,2: for these the former count.
 
     Raises:
         ValueError: if the file is no such cfg; the message names the line.
@@ -93,7 +97,15 @@ def read_cfg(cfg_path: str | Path) -> Heads:
         if not set(options["mask"]) <= set(range(len(anchors) // 2)):
             mask = _short(options["mask"])
             raise ValueError(f"{where} counts anchors from 0 to {len(anchors) // 2 - 1}, found mask={mask}.")
-    return Heads(input_shape, np.reshape(anchors, (-1, 2)), num_classes, [head.options["mask"] for head in heads])
+    masks = [head.options["mask"] for head in heads]
+    if weights_path is not None and len(anchors) == 12 and _is_official_tiny(Path(weights_path)):
+        masks = [[3, 4, 5], [1, 2, 3]]
+    return Heads(input_shape, np.reshape(anchors, (-1, 2)), num_classes, masks)
+
+
+def _is_official_tiny(path: Path) -> bool:
+    tiny = NETWORKS["tiny"].weights
+    return path.stat().st_size == tiny.size and hashlib.sha256(path.read_bytes()).hexdigest() == tiny.sha256
 
 
 def build_body(

@@ -17,6 +17,7 @@ from yolo_helpers.anchors import (
     anchor_iou,
     box_sizes,
     default_anchors,
+    fitting_shape,
     grid_shapes,
     kmeans_anchors,
 )
@@ -24,6 +25,7 @@ from yolo_helpers.annotations import Annotation, shared_photographs, survey
 from yolo_helpers.boxes import letterbox
 from yolo_helpers.images import ImageError, open_image
 from yolo_helpers.progress import progress
+from yolo_helpers.start import SMALL_AREA
 
 HEADS = 3  # of the networks that are made for the reader's own photographs
 NAMES_OF_FORMATS = {"text": "keras-yolo3", "voc": "Pascal VOC", "coco": "COCO", "yolo": "YOLO", "labelme": "labelme"}
@@ -142,7 +144,8 @@ def look(
     >>> found.ready, len(found.parts["train"])
     (True, 8)
     """
-    grid_shapes(input_shape, HEADS)
+    if input_shape is not None:
+        grid_shapes(input_shape, HEADS)
     seen = survey(path, **options)
     parts, problems, remarks = seen.parts, seen.faults, seen.remarks
     if validation is not None:
@@ -153,6 +156,8 @@ def look(
         problems = problems + apart.faults
         remarks = remarks + apart.remarks + shared_photographs(parts)
     problems = sorted(problems, key=_place)
+    learnt = parts.get("train") or sum(parts.values(), [])
+    input_shape = input_shape or (fitting_shape(learnt, SMALL_AREA) if learnt else (320, 320))
     found = Look(seen.format, parts, seen.class_names, tuple(input_shape), problems, remarks)
     _look_at_pixels(found)
     _look_at_slots(found)

@@ -271,6 +271,37 @@ def with_heads(body: keras.Model, num_classes: int | None, input_shape: tuple[in
     return body_of_heads(copy.input, heads, ANCHORS_PER_HEAD, num_classes)
 
 
+def with_fine_head(body: keras.Model, num_classes: int) -> keras.Model:
+    """A body with two heads, and a third one of stride 8 for small objects.
+
+    It sees the last features of that stride beside those of the head before, as YOLOv3's third head does, through a
+    depthwise and a 1x1 convolution.
+
+    Args:
+        body: image in, two raw heads of stride 32 and 16 with three anchors each out. Its layers are shared.
+        num_classes: C.
+
+    Returns:
+        A body with three heads. What is new in it has no weights from anywhere.
+    """
+    rows, columns = (2 * side for side in body.outputs[-1].shape[1:3])
+    fine = [layer.output for layer in body.layers if layer.output.shape[1:3] == (rows, columns)][-1]
+    x = layers.Concatenate()([layers.UpSampling2D(2)(output_convolutions(body)[-1].input), fine])
+    # Numbers behind all that are there, which tell darknet's order (see `darknet`).
+    first = 1 + max(int(found) for layer in body.layers if (found := layer.name.rpartition("_")[2]).isdigit())
+    regularizer = keras.regularizers.L2(L2)
+    settings = {"padding": "same", "use_bias": False}
+    for number, convolution in (
+        (first, layers.DepthwiseConv2D(5, depthwise_regularizer=regularizer, name=f"conv2d_{first}", **settings)),
+        (first + 1, layers.Conv2D(96, 1, kernel_regularizer=regularizer, name=f"conv2d_{first + 1}", **settings)),
+    ):
+        norm = {"momentum": BATCH_NORM_MOMENTUM, "epsilon": BATCH_NORM_EPSILON}
+        x = FusedBatchNormalization(name=f"batch_normalization_{number}", **norm)(convolution(x))
+        x = layers.LeakyReLU(negative_slope=0.1)(x)
+    head = _head(x, ANCHORS_PER_HEAD, num_classes, f"conv2d_{first + 2}")
+    return body_of_heads(body.input, [*body.outputs, head], ANCHORS_PER_HEAD, num_classes)
+
+
 def body_of_heads(inputs: Tensor, heads: list[Tensor], num_anchors: int, num_classes: int) -> keras.Model:
     """A body from its input and heads, whose untrained slots say that they hold an object with one per cent.
 

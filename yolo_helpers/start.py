@@ -14,6 +14,7 @@ import numpy as np
 from yolo_helpers.anchors import (
     ANCHORS_PER_HEAD,
     Heads,
+    anchor_iou,
     box_sizes,
     default_anchors,
     fitting_shape,
@@ -23,14 +24,15 @@ from yolo_helpers.anchors import (
 from yolo_helpers.annotations import Annotation
 from yolo_helpers.darknet import build_body, layers_from, load_weights, read_cfg
 from yolo_helpers.download import NETWORKS, fetch_network
-from yolo_helpers.model import micro_yolo_body, output_convolutions, read_weights, with_heads
+from yolo_helpers.model import micro_yolo_body, output_convolutions, read_weights, with_fine_head, with_heads
 from yolo_helpers.run_folder import SETTINGS, load_body
 from yolo_helpers.training import Stage
 
 MICRO = "micro"
 SMALL = 5_000_000  # parameters; what has fewer is trained on a laptop
-MICRO_AREA = 320**2  # pixels of the input, unless another is asked for
+SMALL_AREA = 320**2  # pixels of the input of a small network, unless another is asked for
 AREA = 416**2  # likewise, at most, of other networks: keras-yolo3's
+SMALL_OBJECTS = 0.05  # of all boxes; where as many are small, a network with two heads gets a third
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,7 @@ def start_from(
     class_names: Sequence[str],
     input_shape: tuple[int, int] | None = None,
     anchors_path: str | Path | None = None,
+    fine_head: bool | None = None,
 ) -> Start:
     """A body for one's own classes, with all weights that can be taken over.
 
@@ -95,6 +98,8 @@ def start_from(
         input_shape: (height, width) in pixels, multiples of 32; when None as many pixels as the network was made for,
             up to 416 x 416, in the photographs' proportions.
         anchors_path: file of anchors; when None the network's own, fitted to the boxes by k-means.
+        fine_head: add a head of stride 8 to a published network with two; when None, if one box in twenty or more is of
+            a size for it.
 
     Raises:
         ValueError: if there is no such network, or its files cannot be had or do not fit.
@@ -102,7 +107,7 @@ def start_from(
     classes, path = len(class_names), Path(start)
     keeps_heads = False
     if start == MICRO:
-        input_shape = input_shape or fitting_shape(photographs, MICRO_AREA)
+        input_shape = input_shape or fitting_shape(photographs, SMALL_AREA)
         body = micro_yolo_body(keras.Input((*input_shape, 3)), ANCHORS_PER_HEAD, classes)
         anchors, new_layers, description = default_anchors(len(body.outputs)), None, "random weights"
     elif start not in NETWORKS and (run := _run_of(path)):
@@ -124,6 +129,13 @@ def start_from(
             count, _ = load_weights(body, weights, but_heads=True)
             new_layers = list({id(x): x for x in [*layers_from(body, count), *output_convolutions(body)]}.values())
             description = f"{weights}, all but its heads"
+        small = anchor_iou(box_sizes(photographs, input_shape), default_anchors(3)).argmax(1) < ANCHORS_PER_HEAD
+        if len(body.outputs) == 2 and (small.mean() >= SMALL_OBJECTS if fine_head is None else fine_head):
+            before = set(map(id, body.layers))
+            body, anchors = with_fine_head(body, classes), default_anchors(3)
+            if new_layers is not None:
+                new_layers += [layer for layer in body.layers if id(layer) not in before]
+            description += ", and a third head for small objects"
     if anchors_path is not None:
         given = get_anchors(anchors_path)
         if len(given) != len(anchors):
@@ -142,8 +154,8 @@ def _run_of(path: Path) -> Path | None:
     if path.is_file() and path.suffix == ".h5":
         if not (path.parent / SETTINGS).is_file():
             raise ValueError(
-                f"{path}: there is no {SETTINGS} beside it, which says what network it is of: give a file in the folder "
-                "of a training, or that folder."
+                f"{path}: there is no {SETTINGS} beside it, which says what network it is of: give the folder of a "
+                "training, or a file in it."
             )
         return path.parent
     return path if (path / SETTINGS).is_file() else None

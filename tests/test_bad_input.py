@@ -25,15 +25,15 @@ from PIL import Image
 from reference import ANCHORS, ROOT, detector_of, heads_that_see, iou, random_case
 
 from data.make_smears import coco_json
-from yolo_helpers.anchors import Heads
+from yolo_helpers.anchors import DATA, Heads
 from yolo_helpers.annotations import Annotation, AnnotationError, read_annotations
 from yolo_helpers.commands import main
 from yolo_helpers.darknet import save_weights
 from yolo_helpers.dataset import YoloDataset
 from yolo_helpers.detection import yolo_eval
 from yolo_helpers.loss import yolo_loss
-from yolo_helpers.model import BODIES, body_of_heads
-from yolo_helpers.run_folder import BEST, HISTORY, NETWORK, SETTINGS, STATE, load_detector
+from yolo_helpers.model import body_of_heads
+from yolo_helpers.run_folder import BEST, HISTORY, NETWORK, SETTINGS, STATE, load_detector, write_run
 from yolo_helpers.smear import write_smears
 from yolo_helpers.targets import preprocess_true_boxes
 from yolo_helpers.training import Stage, train
@@ -59,7 +59,7 @@ def new_body(num_classes=3):
 @pytest.fixture(autouse=True)
 def small_and_eager(monkeypatch):
     """Tracing a network to run it once would take most of the time."""
-    monkeypatch.setitem(BODIES, "micro", small_body)
+    monkeypatch.setattr("yolo_helpers.start.micro_yolo_body", small_body)
     tf.config.run_functions_eagerly(True)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Even though the `tf.config.experimental_run_functions_eagerly`")
@@ -81,7 +81,17 @@ def folder(smears, tmp_path):
 
 def training(folder, *more):
     """`python -m yolo_helpers train`; @ in an argument stands for the folder."""
-    plain = ["train", "--train", "@/annotations.txt", "--folder", "@/out", "--input-shape", *map(str, SHAPE)]
+    plain = [
+        "train",
+        "--start",
+        "micro",
+        "--train",
+        "@/annotations.txt",
+        "--folder",
+        "@/out",
+        "--input-shape",
+        *map(str, SHAPE),
+    ]
     plain += ["--epochs", "1", "--batch-size", "2"]
     main([str(argument).replace("@", str(folder)) for argument in (*plain, *more)])
 
@@ -192,31 +202,35 @@ def anchors(text, *more):
     return fault
 
 
-def keras_weights(change):
+def a_run(change, num_classes=3):
+    """The folder of a training whose weights are changed, or are those of a network with other classes."""
+
     def fault(folder):
-        new_body().save_weights(folder / "a.weights.h5")
-        (folder / "a.weights.h5").write_bytes(change((folder / "a.weights.h5").read_bytes()))
-        return ["--weights", "@/a.weights.h5"]
+        write_run(folder / "run", new_body(), HEADS, CLASS_NAMES, {})
+        new_body(num_classes=num_classes).save_weights(folder / "run" / BEST)
+        (folder / "run" / BEST).write_bytes(change((folder / "run" / BEST).read_bytes()))
+        return ["--start", "@/run"]
 
     return fault
 
 
-def no_weights(folder):
-    return ["--weights", "@/a.weights.h5"]
+def weights_apart(folder):
+    new_body().save_weights(folder / "a.weights.h5")
+    return ["--start", "@/a.weights.h5"]
 
 
-def other_weights(folder):
-    new_body(num_classes=5).save_weights(folder / "a.weights.h5")
-    return ["--weights", "@/a.weights.h5"]
-
-
-def darknet_weights(change, num_classes=3, name="a.weights"):
+def darknet_weights(change, name="a.weights", cfg="a.cfg"):
     def fault(folder):
-        save_weights(new_body(num_classes), folder / name)
-        (folder / name).write_bytes(change((folder / name).read_bytes()))
-        return ["--weights", f"@/{name}"]
+        (folder / cfg).write_bytes((DATA / "smears.cfg").read_bytes())
+        (folder / name).write_bytes(change((DATA / "smears.weights").read_bytes()))
+        return ["--start", f"@/{name}"]
 
     return fault
+
+
+def two_cfgs(folder):
+    (folder / "b.cfg").write_bytes((DATA / "smears.cfg").read_bytes())
+    return darknet_weights(whole, cfg="c.cfg")(folder)
 
 
 def options(*more):
@@ -264,34 +278,48 @@ REFUSED = {
     "input of 100 x 96": (no_multiple_of_32, r"input_shape .* needs multiples of 32, found \(100, 96\)"),
     "three anchors": (
         anchors("1,2, 3,4, 5,6"),
-        r"anchors.txt: found 3 anchors, expected 9, since .*'micro' has 3 heads",
-    ),
-    "nine anchors for two heads": (
-        anchors("1,2, " * 8 + "1,2", "--body", "tiny"),
-        r"anchors.txt: found 9 anchors, expected 6, since the network 'tiny' has 2 heads",
+        r"anchors.txt: found 3 anchors, expected 9, since the network of --start has 3 heads",
     ),
     "half an anchor": (anchors("1,2, 3"), r"anchors.txt: anchors are pairs of positive numbers"),
-    "weights that are not there": (no_weights, r"a.weights.h5: .* cannot be loaded \(there is no such file\): copy"),
-    "weights of another network": (other_weights, r"a.weights.h5: .*\(it holds the weights of another network\): copy"),
-    "weights of zero bytes": (
-        keras_weights(lambda b: b""),
-        r"a.weights.h5: .*\(it is cut off, or not a file of Keras'",
+    "a start that is not there": (
+        options("--start", "@/gone"),
+        r"gone: there is no such file .* nor a published network.* give one of yolo-fastest, .* micro, or a path",
     ),
-    "weights, 20 bytes": (keras_weights(lambda b: b[:20]), r"a.weights.h5: .*\(it is cut off, or not a file of Keras'"),
-    "half the weights": (keras_weights(lambda b: b[: len(b) // 2]), r"a.weights.h5: .*\(it is cut off"),
-    "weights but a byte": (
-        keras_weights(lambda b: b[:-1]),
-        r"a.weights.h5: .*\(it is cut off, or not a file of Keras'",
+    "a start that is no network": (options("--start", "@"), r"holds 0 .cfg and 0 .weights, and no settings.json"),
+    "weights without their settings": (weights_apart, r"a.weights.h5: there is no settings.json beside it, .*: give"),
+    "a run with weights of another network": (
+        a_run(whole, num_classes=5),
+        r"run: .*best.weights.h5 do not make a detector .*: copy them again",
     ),
-    "no weights": (keras_weights(lambda b: b"<html>log in</html>"), r"a.weights.h5: .*\(it is cut off, or not a file"),
+    "a run with weights of zero bytes": (
+        a_run(lambda b: b""),
+        r"run: .*best.weights.h5 do not make a detector .*: copy them again",
+    ),
+    "a run with half the weights": (
+        a_run(lambda b: b[: len(b) // 2]),
+        r"run: .*best.weights.h5 do not make a detector .*: copy them again",
+    ),
+    "a run with weights but a byte": (
+        a_run(lambda b: b[:-1]),
+        r"run: .*best.weights.h5 do not make a detector .*: copy them again",
+    ),
+    "a run with no weights": (
+        a_run(lambda b: b"<html>log in</html>"),
+        r"run: .*best.weights.h5 do not make a detector .*: copy them again",
+    ),
     "half darknet's weights": (
         darknet_weights(lambda b: b[:-2]),
         r"a.weights: expected \d+ numbers .*nothing was loaded",
     ),
     "darknet's weights of another network": (
-        darknet_weights(whole, num_classes=5),
+        darknet_weights(lambda b: b[:-400]),
         r"a.weights: expected \d+ numbers .* found \d+; nothing was loaded: build the body from this file's cfg",
     ),
+    "darknet's weights without a cfg": (
+        darknet_weights(whole, cfg="elsewhere"),
+        r"a.weights: its cfg is not beside it: put it there as a.cfg",
+    ),
+    "darknet's weights and two cfgs": (two_cfgs, r"a.weights: its cfg is not beside it: put it there as a.cfg"),
     "weights of an unknown kind": (darknet_weights(lambda b: b"PK" + b, name="a.pt"), r"a.pt: expected \d+ numbers"),
 }
 
@@ -351,7 +379,17 @@ def test_a_name_that_the_output_cannot_hold_ends_nothing(folder, module, encodin
     """The training ends for another reason, after it has printed the names and before it takes long."""
     (folder / "classes.txt").write_text("Übung\n猫\nWBC\n", encoding="utf-8")
     command = [sys.executable, "-m", module, *["train"] * (module == "yolo_helpers")]
-    command += ["--train", folder / "annotations.txt", "--folder", folder / "猫", "--input-shape", "64", "96"]
+    command += [
+        "--start",
+        "micro",
+        "--train",
+        folder / "annotations.txt",
+        "--folder",
+        folder / "猫",
+        "--input-shape",
+        "64",
+        "96",
+    ]
     (folder / "猫").mkdir()
     (folder / "猫" / STATE).touch()  # a training lies there already
     variables = os.environ | {"PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"}

@@ -303,7 +303,21 @@ def test_the_command_line_uses_the_parts(tmp_path, monkeypatch, capsys, build, p
     monkeypatch.setattr("yolo_helpers.commands.evaluate", lambda *_: {"AP50": {"cat": 0.0}})
     monkeypatch.chdir(tmp_path / "export")
     (tmp_path / "run").mkdir()
-    main(["train", "--train", path, *validation, "--folder", str(tmp_path / "run"), "--input-shape", "32", "32"])
+    main(
+        [
+            "train",
+            "--start",
+            "micro",
+            "--train",
+            path,
+            *validation,
+            "--folder",
+            str(tmp_path / "run"),
+            "--input-shape",
+            "32",
+            "32",
+        ]
+    )
     assert [len(data.annotations) for data in given] == list(sizes[:2])
     assert not given[1].augment
     first = capsys.readouterr().out.splitlines()[0]

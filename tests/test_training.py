@@ -300,6 +300,8 @@ def test_from_the_command_line(eagerly, tmp_path, capsys):
         str(path),
         "--test",
         str(path),
+        "--start",
+        "micro",
         "--folder",
         str(tmp_path / "out"),
         "--batch-size",
@@ -322,7 +324,10 @@ def test_from_the_command_line(eagerly, tmp_path, capsys):
     again = evaluate(detector, read_annotations(path)[0], heads, class_names)
     assert again["AP50"] == pytest.approx(scores["AP50"], abs=1e-3)
     before = (tmp_path / "out" / "settings.json").read_bytes()
-    for changed, sentence in (([], "holds a training already"), (["--resume", "--body", "tiny"], "has another body")):
+    for changed, sentence in (
+        ([], "holds a training already"),
+        (["--resume", "--start", str(DATA / "smears.cfg"), "--input-shape", "96", "128"], "has another"),
+    ):
         with pytest.raises(ValueError, match=sentence):
             main([*arguments, *changed])
         assert (tmp_path / "out" / "settings.json").read_bytes() == before
@@ -334,8 +339,10 @@ def test_the_command_line_starts_from_darknets_weights(eagerly, smears, tmp_path
     monkeypatch.setattr("yolo_helpers.commands.train", lambda body, *_, **__: started.append(body))
     monkeypatch.setattr(keras.Model, "load_weights", lambda *_: None)  # no training, so no best weights
     path = str(smears[0].image_path.parent / "annotations.txt")
-    main(["train", "--train", path, "--folder", str(tmp_path), "--weights", str(DATA / "smears.weights")])
+    main(["train", "--train", path, "--folder", str(tmp_path), "--start", str(DATA / "smears.weights")])
     expected = micro_yolo_body(keras.Input((None, None, 3)), 3, 3)
     assert not equal_weights(started[0], expected)
     load_weights(expected, DATA / "smears.weights")
     assert equal_weights(started[0], expected)
+    printed = capsys.readouterr().out
+    assert "smears.weights, heads included" in printed and "input 256 x 192" in printed

@@ -24,8 +24,8 @@ from yolo_helpers.anchors import (
 from yolo_helpers.annotations import Annotation
 from yolo_helpers.darknet import build_body, layers_from, load_weights, read_cfg
 from yolo_helpers.download import NETWORKS, fetch_network
-from yolo_helpers.model import micro_yolo_body, output_convolutions, read_weights, with_fine_head, with_heads
-from yolo_helpers.run_folder import SETTINGS, load_body
+from yolo_helpers.model import micro_yolo_body, output_convolutions, with_fine_head, with_heads
+from yolo_helpers.run_folder import BEST, SETTINGS, load_body
 from yolo_helpers.training import Stage
 
 MICRO = "micro"
@@ -94,7 +94,8 @@ def start_from(
             random weights; or a path: of a training's folder, or of a `.weights.h5` in it; of darknet's weights, or of
             a folder with them and their cfg; of a cfg alone, for random weights.
         photographs: to learn from.
-        class_names: in order. An earlier training with the same ones goes on with its heads and anchors.
+        class_names: in order. An earlier training with the same ones goes on with its heads, anchors and input, and so
+            does a network of darknet's with as many.
         input_shape: (height, width) in pixels, multiples of 32; when None as many pixels as the network was made for,
             up to 416 x 416, in the photographs' proportions.
         anchors_path: file of anchors; when None the network's own, fitted to the boxes by k-means.
@@ -111,9 +112,7 @@ def start_from(
         body = micro_yolo_body(keras.Input((*input_shape, 3)), ANCHORS_PER_HEAD, classes)
         anchors, new_layers, description = default_anchors(len(body.outputs)), None, "random weights"
     elif start not in NETWORKS and (run := _run_of(path)):
-        old, heads, names = load_body(run)
-        if path != run:
-            read_weights(old, path)
+        old, heads, names = load_body(run, BEST if path == run else path.name)
         keeps_heads = list(names) == list(class_names)
         input_shape = input_shape or heads.input_shape
         body = with_heads(old, None if keeps_heads else classes, input_shape)
@@ -122,18 +121,25 @@ def start_from(
     else:
         cfg_path, weights = fetch_network(start) if start in NETWORKS else _darknets_files(path)
         cfg = read_cfg(cfg_path)
-        input_shape = input_shape or fitting_shape(photographs, min(AREA, cfg.input_shape[0] * cfg.input_shape[1]))
+        keeps_heads = weights is not None and cfg.num_classes == classes
+        area = min(AREA, cfg.input_shape[0] * cfg.input_shape[1])
+        input_shape = input_shape or (cfg.input_shape if keeps_heads else fitting_shape(photographs, area))
         body, anchors = build_body(cfg_path, classes, input_shape), _by_head(cfg)
         new_layers, description = None, f"random weights, layers of {cfg_path}"
         if weights:
-            count, _ = load_weights(body, weights, but_heads=True)
-            new_layers = list({id(x): x for x in [*layers_from(body, count), *output_convolutions(body)]}.values())
-            description = f"{weights}, all but its heads"
+            count, _ = load_weights(body, weights, but_heads=not keeps_heads)
+            new = layers_from(body, count) + ([] if keeps_heads else output_convolutions(body))
+            new_layers = list({id(layer): layer for layer in new}.values())
+            description = f"{weights}, {'heads included' if keeps_heads else 'all but its heads'}"
         small = anchor_iou(box_sizes(photographs, input_shape), default_anchors(3)).argmax(1) < ANCHORS_PER_HEAD
-        if len(body.outputs) == 2 and (small.mean() >= SMALL_OBJECTS if fine_head is None else fine_head):
+        if (
+            len(body.outputs) == 2
+            and not keeps_heads
+            and (small.mean() >= SMALL_OBJECTS if fine_head is None else fine_head)
+        ):
             before = set(map(id, body.layers))
             body, anchors = with_fine_head(body, classes), default_anchors(3)
-            if new_layers is not None:
+            if weights:
                 new_layers += [layer for layer in body.layers if id(layer) not in before]
             description += ", and a third head for small objects"
     if anchors_path is not None:

@@ -290,7 +290,7 @@ REFUSED = {
     ),
     "darknet's weights of another network": (
         darknet_weights(whole, num_classes=5),
-        r"a.weights: expected \d+ numbers .* found \d+; nothing was loaded: build the body from this file's cfg",
+        r"a.weights: expected \d+ numbers .* found \d+; nothing was loaded: it fits 5 classes",
     ),
     "weights of an unknown kind": (darknet_weights(lambda b: b"PK" + b, name="a.pt"), r"a.pt: expected \d+ numbers"),
 }

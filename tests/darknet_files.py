@@ -20,9 +20,10 @@ def section(kind, **options):
     return f"[{kind}]\n" + "".join(f"{option}={value}\n" for option, value in options.items()) + "\n"
 
 
-def conv(filters, size, stride=1, pad=1, batch_normalize=1, activation="leaky"):
+def conv(filters, size, stride=1, pad=1, batch_normalize=1, activation="leaky", **more):
     norm = {"batch_normalize": 1} if batch_normalize else {}
-    return section("convolutional", **norm, filters=filters, size=size, stride=stride, pad=pad, activation=activation)
+    options = {"filters": filters, "size": size, "stride": stride, "pad": pad, "activation": activation}
+    return section("convolutional", **norm, **options, **more)
 
 
 def yolo(mask, classes, size=1):
@@ -74,6 +75,35 @@ SMALL = "".join(
         yolo("0,1,2", CLASSES, size=3),  # 28
     ]
 )
+
+
+def fastest(classes):
+    """A cfg as that of Yolo-Fastest: depthwise convolutions, and a [dropout] in each residual block."""
+    return "".join(
+        [
+            section("net", width=64, height=96, channels=3),
+            conv(8, 3, stride=2),  # 0
+            conv(6, 1, pad=0),
+            conv(12, 3, stride=2, groups=6),  # 2
+            conv(4, 1, pad=0, activation="linear"),
+            conv(6, 1, pad=0),  # 4
+            conv(6, 5, groups=6),
+            conv(4, 1, pad=0, activation="linear"),  # 6
+            section("dropout", probability=0.15),
+            shortcut(-5),  # 8
+            conv(8, 3, stride=2),
+            conv(24, 5, stride=2, groups=8),  # 10
+            conv(6, 3, stride=2),
+            conv(18, 3, groups=6),  # 12, as many filters as a head for one class
+            yolo("3,4,5", classes),
+            route(-5),  # 15
+            conv(24, 3, groups=24, batch_normalize=0),
+            conv(4, 1),  # 17
+            yolo("0,1,2", classes),
+        ]
+    )
+
+
 HEADS, YOLOS = (15, 22, 28), (16, 23, 29)  # the layers whose outputs `parity/darknet.npz` holds
 # (height, width) of photographs that the detections are brought back to: one higher, one wider than the input.
 PHOTOS = [(90, 48), (50, 90)]
@@ -101,8 +131,9 @@ def random_weights(text):
             parts.append(draw(filters) - np.float32(0.5))  # beta, or the bias
             if norm:
                 parts += [0.5 + draw(filters), draw(filters) - np.float32(0.5), 0.5 + draw(filters)]
-            kernel = 2 * draw(filters, into, size, size) - 1
-            parts.append(kernel * np.sqrt(np.float32(3) / np.float32(into * size**2)))
+            seen = into // int(options.get("groups", 1))
+            kernel = 2 * draw(filters, seen, size, size) - 1
+            parts.append(kernel * np.sqrt(np.float32(3) / np.float32(seen * size**2)))
             into = filters
         elif kind == "route":
             into = sum(channels[int(layer)] for layer in options["layers"].split(","))
@@ -160,6 +191,75 @@ def sections(text):
             option, value = line.split("=")
             found[-1][1][option.strip()] = value.replace(" ", "").strip()
     return found
+
+
+def plain_darknet(text, content, image):
+    """The heads of a cfg, (channels, h, w) in float64, with darknet's arithmetic from its code for GPUs, channel first.
+
+    Args:
+        text: the cfg.
+        content: a weights file whose header has 20 bytes.
+        image: (h, w, 3).
+    """
+    numbers, made, heads = np.frombuffer(content, "<f4", offset=20).astype(float), [], []
+    x = image.astype(float).transpose(2, 0, 1)
+    for kind, options in sections(text)[1:]:
+        size, stride, groups = (int(options.get(name, 1)) for name in ("size", "stride", "groups"))
+        layers = [int(number) for number in options.get("layers", options.get("from", "0")).split(",")]
+        chosen = [made[index] for index in layers] if kind in ("route", "shortcut") else []
+        if kind == "convolutional":
+            out, seen = int(options["filters"]), x.shape[0] // groups
+            parts = 4 if "batch_normalize" in options else 1
+            first, kernel, numbers = np.split(numbers, np.cumsum([parts * out, out * seen * size**2]))
+            around = size // 2 if options.get("pad") == "1" else int(options.get("padding", 0))
+            padded = np.pad(x, ((0, 0), *[(around, around)] * 2))
+            kernels = np.split(kernel.reshape(out, seen, size, size), groups)
+            x = np.concatenate(
+                [convolved(*group, stride) for group in zip(kernels, np.split(padded, groups), strict=True)]
+            )
+            first = first.reshape(parts, out, 1, 1)
+            if parts == 4:
+                beta, gamma, mean, variance = first
+                x = gamma * (x - mean) / np.sqrt(variance + 1e-5) + beta
+            else:
+                x = x + first[0]
+        elif kind == "maxpool":
+            before = (size - 1) // 2
+            padded = np.pad(x, ((0, 0), *[(before, size - 1 - before)] * 2), constant_values=-np.inf)
+            x = np.array([window for _, _, window in windows(padded, size, stride)]).max(0)
+        elif kind == "upsample":
+            x = x.repeat(stride, 1).repeat(stride, 2)
+        elif kind == "shortcut":
+            x = x.copy()
+            for channel in range(min(len(x), len(chosen[0]))):
+                x[channel] += chosen[0][channel]
+        elif kind == "route":
+            group = int(options.get("group_id", 0))
+            parts = []
+            for memory in (layer.ravel() for layer in chosen):  # as it lies there, channel after channel
+                part = len(memory) // groups
+                parts.append(memory[part * group : part * (group + 1)])
+            x = np.concatenate(parts).reshape(-1, *chosen[0].shape[1:])
+        elif kind == "yolo":
+            heads.append(x)
+        if options.get("activation") == "leaky":
+            x = np.where(x > 0, x, 0.1 * x)
+        made.append(x)  # of a [dropout], which does nothing but in training, that of the layer before
+    assert len(numbers) == 0
+    return heads
+
+
+def convolved(kernel, padded, stride):
+    """(out, h, w) of a kernel (out, in, size, size) on (in, ...)."""
+    parts = windows(padded, kernel.shape[-1], stride)
+    return sum(np.einsum("oc,chw->ohw", kernel[:, :, j, i], window) for j, i, window in parts)
+
+
+def windows(padded, size, stride):
+    """What each place of a kernel sees, as (row, column, the part of the input at this distance from each window)."""
+    rows, columns = ((side - size) // stride + 1 for side in padded.shape[1:])
+    for j, i in np.ndindex(size, size):
+        yield j, i, padded[:, j : j + stride * rows : stride, i : i + stride * columns : stride][:, :rows, :columns]
 
 
 def digest(text):

@@ -14,6 +14,7 @@ import sys
 import keras
 import numpy as np
 import pytest
+from darknet_files import HEADER, fastest, plain_darknet, random_weights
 from keras import ops
 from PIL import Image
 from reference import (
@@ -30,6 +31,7 @@ from reference import (
 from benchmarks import devices
 from yolo_helpers.anchors import Heads
 from yolo_helpers.annotations import read_annotations
+from yolo_helpers.darknet import Header, build_body, load_weights, save_weights
 from yolo_helpers.dataset import YoloDataset
 from yolo_helpers.detection import detect, yolo_eval
 from yolo_helpers.loss import TRUE_BOXES_AT_ONCE, YoloLoss, identity_loss, yolo_loss
@@ -240,6 +242,19 @@ def test_detection_gives_back_what_the_heads_see():
         order = np.argsort(classes)
         assert classes[order].tolist() == [0, 2] and (scores > 0.99).all()
         np.testing.assert_allclose(boxes[order], planted[:, :4], atol=3)
+
+
+def test_depthwise_convolutions_of_darknets_files(tmp_path):
+    text, image = fastest(1), np.random.default_rng(0).random((96, 64, 3), np.float32)
+    content = random_weights(text)
+    (tmp_path / "net.cfg").write_text(text, encoding="utf-8")
+    (tmp_path / "net.weights").write_bytes(content)
+    body = build_body(tmp_path / "net.cfg")
+    load_weights(body, tmp_path / "net.weights")
+    for head, expected in zip(body.predict_on_batch(image[None]), plain_darknet(text, content, image), strict=True):
+        np.testing.assert_allclose(head[0].transpose(2, 0, 1), expected, rtol=0, atol=1e-5 * expected.std())
+    save_weights(body, tmp_path / "again.weights", Header(*HEADER))
+    assert (tmp_path / "again.weights").read_bytes() == content
 
 
 def test_the_loss_layer_survives_saving(tmp_path):

@@ -206,7 +206,7 @@ def a_run(change, num_classes=3):
     """The folder of a training whose weights are changed, or are those of a network with other classes."""
 
     def fault(folder):
-        write_run(folder / "run", new_body(), HEADS, CLASS_NAMES, {})
+        write_run(folder / "run", new_body(), HEADS, ["Platelets", "RBC", "WBC"], {})
         new_body(num_classes=num_classes).save_weights(folder / "run" / BEST)
         (folder / "run" / BEST).write_bytes(change((folder / "run" / BEST).read_bytes()))
         return ["--start", "@/run"]
@@ -435,7 +435,7 @@ def trained(smears, tmp_path_factory):
     """A folder with the data and a training of one epoch."""
     folder = shutil.copytree(smears, tmp_path_factory.mktemp("trained") / "data")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(BODIES, "micro", small_body)
+        patch.setattr("yolo_helpers.start.micro_yolo_body", small_body)
         tf.config.run_functions_eagerly(True)
         training(folder)
         tf.config.run_functions_eagerly(False)

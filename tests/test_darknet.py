@@ -1,7 +1,6 @@
 """Darknet's files: darknet's own numbers and detections, every byte back, and refusals that change nothing."""
 
 import json
-import re
 import struct
 import subprocess
 import sys
@@ -9,23 +8,26 @@ import sys
 import keras
 import numpy as np
 import pytest
-from darknet_files import digest, random_weights, yolov3
+from darknet_files import HEADER, digest, fastest, plain_darknet, random_weights, yolov3
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from reference import GROCERY, SHARED, needs_grocery
 
 from yolo_helpers.commands import main
-from yolo_helpers.darknet import Header, build_body, load_weights, read_cfg, save_weights
+from yolo_helpers.darknet import Header, build_body, layers_from, load_weights, read_cfg, save_weights
 from yolo_helpers.darknet_cfg import read_sections
 from yolo_helpers.detection import yolo_eval
 from yolo_helpers.images import letterbox_image
-from yolo_helpers.model import inference_model, micro_yolo_body, tiny_yolo_body, yolo_body
+from yolo_helpers.model import inference_model, micro_yolo_body, output_convolutions, tiny_yolo_body, yolo_body
 
 CFGS = SHARED / "data/darknet/cfg"
 GROCERY_CFG, GROCERY_WEIGHTS = GROCERY / "yolov3-tiny-aix2022.cfg", GROCERY / "yolov3-tiny-aix2022.weights"
 PARITY = SHARED / "data/darknet_parity"
+FASTEST = SHARED / "data/yolo_fastest"
+DARKNET_ON_A_CPU = 1e-7  # the epsilon nearest to what it does
 
+needs_fastest = pytest.mark.skipif(not FASTEST.is_dir(), reason=f"needs Yolo-Fastest 1.1 and its outputs, {FASTEST}")
 needs_dog = pytest.mark.skipif(not PARITY.is_dir(), reason=f"needs darknet's photograph of a dog, {PARITY}")
 
 
@@ -165,65 +167,6 @@ def save_random(body, path):
     save_weights(body, path)
 
 
-def plain_darknet(text, content, image):
-    """The heads of a cfg, (channels, h, w) in float64, with darknet's arithmetic from its C code, channel first."""
-    numbers, made, heads = np.frombuffer(content, "<f4", offset=20).astype(float), [], []
-    x = image.astype(float).transpose(2, 0, 1)
-    for section in text.split("[")[2:]:
-        kind, options = section.split("]")[0], dict(re.findall(r"(\w+) *= *(.*)", section))
-        size, stride = int(options.get("size", 1)), int(options.get("stride", 1))
-        layers = [int(number) for number in options.get("layers", options.get("from", "0")).split(",")]
-        chosen = [made[index] for index in layers] if kind in ("route", "shortcut") else []
-        if kind == "convolutional":
-            out, into = int(options["filters"]), x.shape[0]
-            parts = 4 if "batch_normalize" in options else 1
-            first, kernel, numbers = np.split(numbers, np.cumsum([parts * out, out * into * size**2]))
-            kernel = kernel.reshape(out, into, size, size)
-            around = size // 2 if options.get("pad") == "1" else int(options.get("padding", 0))
-            padded = np.pad(x, ((0, 0), *[(around, around)] * 2))
-            x = np.array(
-                [np.einsum("oc,chw->ohw", kernel[:, :, j, i], window) for j, i, window in windows(padded, size, stride)]
-            ).sum(0)
-            first = first.reshape(parts, out, 1, 1)
-            if parts == 4:
-                beta, gamma, mean, variance = first
-                x = gamma * (x - mean) / (np.sqrt(variance) + 1e-6) + beta
-                x = np.where(x > 0, x, 0.1 * x)
-            else:
-                x = x + first[0]
-        elif kind == "maxpool":
-            before = (size - 1) // 2
-            padded = np.pad(x, ((0, 0), *[(before, size - 1 - before)] * 2), constant_values=-np.inf)
-            x = np.array([window for _, _, window in windows(padded, size, stride)]).max(0)
-        elif kind == "upsample":
-            x = x.repeat(stride, 1).repeat(stride, 2)
-        elif kind == "shortcut":
-            x = x.copy()
-            for channel in range(min(len(x), len(chosen[0]))):
-                x[channel] += chosen[0][channel]
-            if options.get("activation") == "leaky":
-                x = np.where(x > 0, x, 0.1 * x)
-        elif kind == "route":
-            groups, group = int(options.get("groups", 1)), int(options.get("group_id", 0))
-            parts = []
-            for memory in (layer.ravel() for layer in chosen):  # as it lies there, channel after channel
-                part = len(memory) // groups
-                parts.append(memory[part * group : part * (group + 1)])
-            x = np.concatenate(parts).reshape(-1, *chosen[0].shape[1:])
-        else:
-            heads.append(x)
-        made.append(x)
-    assert len(numbers) == 0
-    return heads
-
-
-def windows(padded, size, stride):
-    """What each place of a kernel sees, as (row, column, the part of the input at this distance from each window)."""
-    rows, columns = ((side - size) // stride + 1 for side in padded.shape[1:])
-    for j, i in np.ndindex(size, size):
-        yield j, i, padded[:, j : j + stride * rows : stride, i : i + stride * columns : stride][:, :rows, :columns]
-
-
 def weights_of(model):
     return [weight.copy() for weight in model.get_weights()]
 
@@ -242,7 +185,7 @@ def parity(path, cfg_body, layers):
 
 @pytest.fixture(scope="module")
 def grocery():
-    body = build_body(GROCERY_CFG)
+    body = build_body(GROCERY_CFG, epsilon=DARKNET_ON_A_CPU)
     assert load_weights(body, GROCERY_WEIGHTS) == (11, Header(0, 2, 5, 3212800))
     return body
 
@@ -258,9 +201,22 @@ def test_the_cfg_and_the_tiny_body_give_darknets_outputs(tmp_path):
     path = tmp_path / "random.weights"  # by the script that made darknet's
     command = [sys.executable, PARITY / "make_random_weights.py", CFGS / "yolov3-tiny.cfg", path]
     subprocess.run(command, check=True, capture_output=True)
-    for body in (build_body(CFGS / "yolov3-tiny.cfg"), tiny_yolo_body(keras.Input((416, 416, 3)), 3, 80)):
+    from_cfg = build_body(CFGS / "yolov3-tiny.cfg", epsilon=DARKNET_ON_A_CPU)
+    for body in (from_cfg, tiny_yolo_body(keras.Input((416, 416, 3)), 3, 80)):  # its variances are large
         assert load_weights(body, path) == (13, Header(0, 2, 0, 32013312))
         assert parity(PARITY / "darknet_ref_random_tiny.dog.jpg.npz", body, ["layer15", "layer22"]) < 1e-3
+
+
+@needs_fastest
+def test_yolo_fastest_gives_its_own_codes_outputs_and_every_byte_back(tmp_path):
+    cfg, weights = FASTEST / "yolo-fastest-1.1.cfg", FASTEST / "yolo-fastest-1.1.weights"
+    body = build_body(cfg, epsilon=1e-5)
+    count, header = load_weights(body, weights)
+    assert count == cfg.read_text(encoding="utf-8").count("[convolutional]")
+    reference = FASTEST / "darknet_ref_yolo-fastest-1.1.dog.jpg.npz"
+    assert parity(reference, body, ["layer120", "layer129"]) < 1e-4
+    save_weights(body, tmp_path / "again.weights", header)
+    assert (tmp_path / "again.weights").read_bytes() == weights.read_bytes()
 
 
 def test_the_cfg_and_the_full_body_give_the_same_outputs(cfg, tmp_path):
@@ -395,7 +351,7 @@ def test_numbers_stand_where_darknet_puts_them(small, tmp_path):
         assert first.get_weights()[0][row, column, into, out] == kernel[27 * out + 9 * into + 3 * row + column]
 
 
-@pytest.mark.parametrize("text", [SMALL, MICRO, FORK], ids=["small", "micro", "fork"])
+@pytest.mark.parametrize("text", [SMALL, MICRO, FORK, fastest(1)], ids=["small", "micro", "fork", "fastest"])
 def test_outputs_are_those_of_darknets_arithmetic(cfg, tmp_path, text):
     body = build_body(cfg(text))
     save_random(body, tmp_path / "w")
@@ -404,6 +360,153 @@ def test_outputs_are_those_of_darknets_arithmetic(cfg, tmp_path, text):
     for found, expected in zip(body(image[None]), reference, strict=True):
         assert 0.1 < expected.std() < 100
         np.testing.assert_allclose(np.transpose(found[0], (2, 0, 1)), expected, atol=1e-4 * expected.std())
+
+
+def depthwise(channels, options):
+    """A cfg whose second convolution has these options and so many channels before it; the head sees all it gives."""
+    numbers = {"stride": 1, "padding": 0, "pad": 0, "size": 3} | options
+    around = numbers["size"] // 2 if numbers["pad"] else numbers["padding"]
+    side = (16 + 2 * around - numbers["size"]) // numbers["stride"] + 1
+    second = "".join(f"{name}={value}\n" for name, value in options.items())
+    head = yolo("0,1,2", 3, 1).replace("size=1\nstride=1\npad=1", f"size={side}")
+    net = "[net]\nwidth=32\nheight=32\n"
+    return f"{net}{conv(channels, 3, 2)}[convolutional]\n{second}activation=leaky\n{head}"
+
+
+@pytest.mark.parametrize("around", [{"pad": 1}, {"pad": 0}, {"padding": 2}, {"pad": 1, "batch_normalize": 1}], ids=str)
+@pytest.mark.parametrize("size", [3, 5])
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("multiplier", [1, 2, 3])
+def test_depthwise_convolutions_are_darknets(cfg, tmp_path, multiplier, stride, size, around):
+    options = {"groups": 4, "filters": 4 * multiplier, "size": size, "stride": stride} | around
+    text = depthwise(4, options)
+    content, image = random_weights(text), np.random.default_rng(0).random((32, 32, 3), np.float32)
+    (tmp_path / "w").write_bytes(content)
+    body = build_body(cfg(text))
+    assert load_weights(body, tmp_path / "w") == (3, Header(*HEADER))
+    (expected,) = plain_darknet(text, content, image)
+    assert 0.1 < expected.std() < 10
+    np.testing.assert_allclose(body(image[None])[0, 0, 0], expected[:, 0, 0], rtol=0, atol=1e-5 * expected.std())
+    save_weights(body, tmp_path / "again", Header(*HEADER))
+    assert (tmp_path / "again").read_bytes() == content
+
+
+@pytest.mark.parametrize(
+    ("channels", "options"),
+    [
+        (8, {"groups": 2, "filters": 8}),
+        (8, {"groups": 8, "filters": 12}),
+        (8, {"groups": 8, "filters": 4}),
+        (8, {"groups": 16, "filters": 16}),
+        (1, {"groups": 2, "filters": 2}),
+    ],
+    ids=str,
+)
+def test_groups_that_are_not_built_are_refused(cfg, channels, options):
+    text = depthwise(channels, {"size": 3, **options})
+    groups, filters = options["groups"], options["filters"]
+    path = cfg(text)
+    with pytest.raises(ValueError, match=f"groups={groups}, filters={filters} and {channels} channels") as error:
+        build_body(path)
+    assert str(error.value).startswith(f"{path}, line {line_of(text, '[convolutional]', 2)}: ")
+    assert "\n" not in str(error.value) and str(error.value).endswith(".")
+
+
+def test_one_group_is_none_and_one_channel_is_both(cfg, tmp_path):
+    texts = [depthwise(1, {**groups, "filters": 2, "size": 3}) for groups in ({}, {"groups": 1})]
+    (tmp_path / "w").write_bytes(random_weights(texts[0]))
+    bodies = [build_body(cfg(text)) for text in texts]
+    for body in bodies:
+        load_weights(body, tmp_path / "w")
+    assert_same(bodies[0].get_weights(), bodies[1].get_weights())
+
+
+def test_dropout_does_nothing_but_in_training(cfg):
+    body = build_body(cfg(fastest(1)))
+    image = np.random.default_rng(0).random((1, 96, 64, 3), np.float32)
+    (dropout,) = (layer for layer in body.layers if isinstance(layer, keras.layers.Dropout))
+    assert dropout.rate == 0.15
+    x = np.ones((1, 100, 100, 1), np.float32)
+    assert_same(dropout(x), x)
+    dropped = np.asarray(dropout(x, training=True))
+    assert 0.1 < (dropped == 0).mean() < 0.2
+    np.testing.assert_allclose(dropped[dropped != 0], 1 / 0.85, rtol=1e-6)  # as darknet's `scale`
+    assert_same(body(image), body(image))
+
+
+@pytest.mark.parametrize(
+    ("text", "rate"), [("", 0.5), ("probability=0", 0), ("probability = .2 # a fifth", 0.2), ("probability=1e-1", 0.1)]
+)
+def test_the_probability_of_dropout_is_read(cfg, text, rate):
+    body = build_body(cfg(fastest(1).replace("probability=0.15", text)))
+    assert [layer.rate for layer in body.layers if isinstance(layer, keras.layers.Dropout)] == [rate]
+
+
+@pytest.mark.parametrize("epsilon", [1e-3, 1e-7])
+def test_epsilon_is_added_to_the_variance(cfg, tmp_path, epsilon):
+    """So a body with another one is the same where its variances are as much smaller."""
+    plain, other = build_body(cfg(SMALL)), build_body(cfg(SMALL), epsilon=epsilon)
+    save_random(plain, tmp_path / "w")
+    for body in (plain, other):
+        load_weights(body, tmp_path / "w")
+        for layer in body.layers:
+            if isinstance(layer, keras.layers.BatchNormalization):
+                layer.moving_variance.assign(2e-3 * layer.moving_variance + (1e-5 - epsilon if body is other else 0))
+    image = np.random.default_rng(0).random((1, 96, 64, 3), np.float32)
+    for ours, theirs in zip(other(image), plain(image), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-4 * np.std(theirs))
+
+
+@pytest.mark.parametrize("make", [fastest, micro], ids=["fastest", "micro"])
+@pytest.mark.parametrize(
+    ("arguments", "classes", "shape"),
+    [
+        ({"num_classes": 4}, 4, (96, 64)),
+        ({"input_shape": (32, 160)}, 1, (32, 160)),
+        ({"input_shape": [np.int64(64), 64]}, 1, (64, 64)),
+        ({"num_classes": np.int64(80), "input_shape": (64, 32)}, 80, (64, 32)),
+    ],
+    ids=str,
+)
+def test_another_number_of_classes_or_input_size_is_that_of_a_cfg_that_says_so(
+    cfg, tmp_path, make, arguments, classes, shape
+):
+    body = build_body(cfg(make(1)), **arguments)
+    height, width = shape
+    text = make(classes).replace("height=96", f"height={height}").replace("width=64", f"width={width}")
+    same = build_body(cfg(text))
+    strides = (32, 16, 8)[: len(body.outputs)]
+    expected = [(None, height // stride, width // stride, 3 * (5 + classes)) for stride in strides]
+    assert [head.shape for head in body.outputs] == [head.shape for head in same.outputs] == expected
+    for convolution in output_convolutions(body):
+        objectness = np.asarray(convolution.bias)[4 :: 5 + classes]
+        np.testing.assert_allclose(objectness, np.log(0.01 / 0.99), rtol=1e-6)
+        assert len(objectness) == 3
+    save_random(same, tmp_path / "w")
+    for each in (body, same):
+        load_weights(each, tmp_path / "w")
+    image = np.random.default_rng(0).random((1, *shape, 3), np.float32)
+    assert_same(body(image), same(image))
+
+
+@pytest.mark.parametrize("num_classes", [0, -1, 2.5, 3.0, "3", [3], 10**9], ids=str)
+def test_a_number_of_classes_that_is_none_gives_one_sentence(cfg, num_classes):
+    with pytest.raises(ValueError, match="num_classes.*found|larger than 1,000,000,000 numbers") as error:
+        build_body(cfg(SMALL), num_classes=num_classes)
+    assert "\n" not in str(error.value) and str(error.value).endswith(".")
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [(0, 64), (-32, 64), (100, 64), (64, 2.5), (64, float("nan")), (64,), (64, 64, 3), 64, (), (32e6, 32e6)],
+    ids=str,
+)
+def test_an_input_size_that_is_none_gives_one_sentence(cfg, shape):
+    with pytest.raises(
+        ValueError, match="input_shape .height, width. needs multiples of 32|over 1,000,000,000"
+    ) as error:
+        build_body(cfg(SMALL), input_shape=shape)
+    assert "\n" not in str(error.value) and str(error.value).endswith(".")
 
 
 def test_a_new_network_is_saved_as_untrained(small, tmp_path):
@@ -428,7 +531,7 @@ def test_one_file_fits_the_cfg_and_the_body_of_the_package(cfg, tmp_path, text, 
     assert made != sorted(made, key=lambda name: int("0" + name.removeprefix("conv2d").removeprefix("_")))
 
 
-@pytest.mark.parametrize("text", [SMALL, FORK], ids=["small", "fork"])
+@pytest.mark.parametrize("text", [SMALL, FORK, fastest(1)], ids=["small", "fork", "fastest"])
 def test_the_order_survives_saving_in_keras_own_format(cfg, tmp_path, text):
     body = build_body(cfg(text))
     content = random_file(body, 0)
@@ -521,6 +624,104 @@ def test_weights_of_another_count_say_the_likely_cause(cfg, tmp_path, text, mess
     (tmp_path / "a.weights").write_bytes(content[: -2 if text == MICRO else None])
     with pytest.raises(ValueError, match=f"expected .* found .*; nothing was loaded: .*{message}"):
         load_weights(build_body(cfg(MICRO)), tmp_path / "a.weights")
+
+
+def by_name(body):
+    """Layer -> its weights, of those that have some."""
+    return {layer.name: layer.get_weights() for layer in body.layers if layer.weights}
+
+
+@pytest.fixture
+def weights_file(tmp_path):
+    """Writes what is to be read as weights and returns the path."""
+
+    def write(content):
+        (tmp_path / "a.weights").write_bytes(content)
+        return tmp_path / "a.weights"
+
+    return write
+
+
+# In the file of the micro network, two heads of three stand in the middle.
+@pytest.mark.parametrize("make", [fastest, micro], ids=["fastest", "micro"])
+@pytest.mark.parametrize("here", [3, 80, 90])
+def test_all_but_the_heads_is_taken_over(cfg, weights_file, make, here):
+    path = weights_file(random_weights(make(80)))
+    trained, body = build_body(cfg(make(80))), build_body(cfg(make(80)), num_classes=here)
+    count = make(80).count("[convolutional]")
+    assert load_weights(trained, path)[0] == count
+    before, expected = by_name(body), by_name(trained)
+    heads = {layer.name for layer in output_convolutions(body)}
+    assert load_weights(body, path, but_heads=True)[0] == count and layers_from(body, count) == []
+    for name, weights in by_name(body).items():
+        assert_same(weights, before[name] if name in heads else expected[name])
+    assert 2 <= len(heads) < len(before)
+
+
+def test_a_body_of_the_package_takes_all_but_the_heads_over(cfg, weights_file):
+    path = weights_file(random_weights(micro(80)))
+    plain, from_cfg = micro_yolo_body(keras.Input((96, 64, 3)), 3, 2), build_body(cfg(micro(2)))
+    for body in (plain, from_cfg):
+        load_weights(body, path, but_heads=True)
+    for one, other in zip(output_convolutions(plain), output_convolutions(from_cfg), strict=True):
+        one.set_weights(other.get_weights())
+    image = np.random.default_rng(0).random((1, 96, 64, 3), np.float32)
+    for ours, theirs in zip(from_cfg(image), plain(image), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-5 * np.std(ours))
+
+
+@pytest.mark.parametrize("but_heads", [False, True])
+@pytest.mark.parametrize("make", [fastest, micro], ids=["fastest", "micro"])
+def test_the_layers_before_the_heads_fit_any_number_of_classes(cfg, weights_file, make, but_heads):
+    first = make(80)[: make(80).rindex("[convolutional]", 0, make(80).index("[yolo]"))]
+    trained, body = build_body(cfg(make(80))), build_body(cfg(make(3)))
+    before, count = by_name(body), first.count("[convolutional]")
+    path = weights_file(random_weights(first))
+    assert load_weights(body, path, but_heads)[0] == load_weights(trained, path)[0] == count
+    rest = {layer.name for layer in layers_from(body, count)}
+    assert {layer.name for layer in output_convolutions(body)} < rest < set(before)
+    for name, weights in by_name(body).items():
+        assert_same(weights, before[name] if name in rest else by_name(trained)[name])
+
+
+def test_the_first_layers_are_not_taken_for_all_layers_of_fewer_classes(cfg, weights_file):
+    """What follows the first head has 6 + 42 numbers here, as many as a class in both heads, 3 (14 + 2)."""
+    first = NET + conv(2, 3, 16) + conv(13, 3, 2) + yolo("3,4,5", 6, 2)
+    body = build_body(cfg(first + route(0) + conv(1, 1) + yolo("0,1,2", 6, 2)))
+    content = random_weights(first)
+    before, heads = by_name(body), [layer.name for layer in output_convolutions(body)]
+    assert load_weights(body, weights_file(content), but_heads=True)[0] == 3
+    changed = {name for name, weights in by_name(body).items() if not np.array_equal(weights[0], before[name][0])}
+    assert changed == set(before) - set(heads) - {layer.name for layer in layers_from(body, 3)} and len(changed) == 4
+
+
+NO_BACKBONE = {
+    "another network": (lambda content: random_weights(SMALL), "expected .* numbers"),
+    "one of this kind": (lambda content: random_weights(fastest(80)), "expected .* numbers"),
+    "a number too many": (lambda content: content + bytes(4), "expected .* numbers"),
+    "a number too few": (lambda content: content[:-4], "expected .* numbers"),
+    "cut in a number": (lambda content: content[:-2], "cut off in the middle"),
+    "cut in the middle": (lambda content: content[: len(content) // 8 * 4], "expected .* numbers"),
+    "NaN": (lambda content: content[:200] + struct.pack("<f", np.nan) + content[204:], "NaN"),
+    "NaN in a head": (lambda content: content[:-4] + struct.pack("<f", np.nan), "NaN"),
+    "variances below 0": (lambda content: content[:20] + 400 * struct.pack("<f", -1) + content[1620:], "below 0"),
+    "a page": (lambda content: b"<!DOCTYPE html>", "web page"),
+}
+
+
+@pytest.mark.parametrize(("change", "message"), NO_BACKBONE.values(), ids=NO_BACKBONE)
+@pytest.mark.parametrize("classes", [3, 80])
+def test_what_has_no_such_layers_before_the_heads_is_refused_and_changes_nothing(
+    cfg, weights_file, change, message, classes
+):
+    body, path = build_body(cfg(micro(classes))), weights_file(change(random_weights(micro(80))))
+    before = weights_of(body)
+    with pytest.raises(ValueError, match=message) as error:
+        load_weights(body, path, but_heads=True)
+    sentence = str(error.value)
+    assert sentence.startswith(f"{path}: ") and "nothing was loaded" in sentence
+    assert "\n" not in sentence and sentence.endswith(".")
+    assert_same(before, weights_of(body))
 
 
 def test_a_file_of_the_first_convolutions_loads_these_alone(small, tmp_path):
@@ -633,14 +834,15 @@ def test_a_head_that_the_network_goes_on_from_starts_as_the_others(cfg):
         np.testing.assert_allclose(1 / (1 + np.exp(-np.asarray(convolution.bias)[4::6])), 0.01, rtol=1e-5)
 
 
-def line_of(text, part):
-    return text[: text.index(part)].count("\n") + 1
+def line_of(text, part, which=1):
+    """The line where a part of a text stands for the first time, or for a later one."""
+    return part.join(text.split(part)[:which]).count("\n") + 1
 
 
 @pytest.mark.parametrize(
     ("old", "new", "at", "message"),
     [
-        ("[upsample]", "[dropout]", "[dropout]", "expected .net. first and once, then net, convolutional"),
+        ("[upsample]", "[crop]", "[crop]", "expected .net. first and once, then net, convolutional"),
         ("[upsample]", "[net]\n[upsample]", "[net]\n[up", "expected .net. first and once"),
         ("[net]", "[maxpool]", "[maxpool]", "expected .net. first and once"),
         ("[net]", "width=1\n[net]", "width=1", "expected a .section., then option=value, found 'width=1'"),
@@ -659,7 +861,8 @@ def line_of(text, part):
         ),
         ("hue=.1", "channels=1", "channels=1", "channels=1, which is not built here .photographs have three"),
         ("hue=.1", "letter_box=0", "letter_box", "letter_box=0, which is not built here .darknet stretches"),
-        ("stride=2\npad=1", "stride=2\ngroups=2", "groups", "groups=2, which is not built .*Yolo-Fastest.* YOLOv3"),
+        ("stride=2\npad=1", "stride=2\ngroups=2", "[conv", "groups=2, filters=2 and 3 channels before it; built here"),
+        ("stride=2\npad=1", "stride=2\ngroups=0", "groups", "takes one number from 1 to 10000, found groups=0"),
         (
             "stride=2\npad=1",
             "stride=2\ndilation=2",
@@ -681,6 +884,25 @@ def line_of(text, part):
         ("num=6", "num=6\nscale_x_y = 1.05", "scale_x_y", "scale_x_y=1.05, which is not built here .*YOLOv4"),
         ("num=6", "num=6\nnew_coords=1", "new_coords", "new_coords=1, which is not built here .*YOLOv4"),
         ("num=6", "num=6\nnms_kind=diounms", "nms_kind", "nms_kind=diounms, which is not built here .*IoU"),
+        *(
+            (
+                "[upsample]",
+                f"[dropout]\nprobability={bad}\n[upsample]",
+                "probability",
+                f"{message}, found probability={bad}",
+            )
+            for bad, message in (
+                ("1", "takes one number from 0 to below 1"),
+                ("-.1", "takes one number from 0 to below 1"),
+                ("nan", "takes one number from 0 to below 1"),
+                (".1,.2", "takes one number from 0 to below 1"),
+                ("", "takes numbers with commas between them"),
+                ("half", "takes numbers with commas between them"),
+            )
+        ),
+        ("[upsample]", "[dropout]\nprobabilities=.1\n[upsample]", "probab", "found probabilities=: if probability="),
+        ("[upsample]", "[dropout]\nseed=1\n[upsample]", "seed", "knows probability, found seed=: if it changes"),
+        ("[upsample]", "[dropout]\ndontload=1\n[upsample]", "dontload", "dontload=1, which is not built here"),
         (
             "num=6",
             "num=6\nyolo_point=left_top",
@@ -796,6 +1018,15 @@ def test_what_is_no_cfg_is_said(tmp_path, content, message):
     for read in (read_cfg, build_body):
         with pytest.raises(ValueError, match=f"yolov3.cfg: expected darknet's cfg, found .*{message}"):
             read(tmp_path / "yolov3.cfg")
+
+
+def test_dropblock_is_for_training(cfg):
+    """`forward_dropout_layer_gpu` of the fork returns before it unless it trains."""
+    text = fastest(1)
+    blocks = text.replace("[dropout]\n", "[dropout]\ndropblock=1\ndropblock_size_abs=7\ndropblock_size_rel=0.1\n")
+    assert blocks != text
+    plain, same = ([section[1:] for section in read_sections(cfg(each))] for each in (text, blocks))
+    assert same == plain
 
 
 @pytest.mark.parametrize(

@@ -87,9 +87,10 @@ def grid_shapes(input_shape: tuple[int, int], num_heads: int) -> list[tuple[int,
     Raises:
         ValueError: if a side is not a multiple of 32.
     """
-    height, width = (int(side) for side in input_shape)
-    if height % STRIDES[0] or width % STRIDES[0] or height <= 0 or width <= 0:
-        raise ValueError(f"input_shape (height, width) needs multiples of {STRIDES[0]}, found ({height}, {width}).")
+    sides = tuple(np.ravel(input_shape).tolist())
+    if len(sides) != 2 or not all(side > 0 and side % STRIDES[0] == 0 for side in sides):
+        raise ValueError(f"input_shape (height, width) needs multiples of {STRIDES[0]}, found {sides}.")
+    height, width = map(int, sides)
     return [(height // stride, width // stride) for stride in STRIDES[:num_heads]]
 
 
@@ -104,7 +105,8 @@ class Heads:
         anchor_mask: the anchors of each head, coarsest head first; darknet's when None is given.
 
     Raises:
-        ValueError: if a side is not a multiple of 32, or the mask names an anchor that is not there.
+        ValueError: if a side is not a multiple of 32, the mask names an anchor that is not there, or num_classes is not
+            a whole number from 1 on.
 
     >>> heads = Heads((416, 608), default_anchors(2), num_classes=80)
     >>> heads.grids, heads.strides, heads.channels
@@ -127,8 +129,10 @@ class Heads:
             )
         if not 1 <= len(mask) <= len(STRIDES):
             raise ValueError(f"anchor_mask: expected one to {len(STRIDES)} heads, coarsest first, found {len(mask)}.")
+        if not isinstance(self.num_classes, int | np.integer) or self.num_classes < 1:
+            raise ValueError(f"num_classes: expected a whole number from 1 on, found {self.num_classes}.")
+        grid_shapes(self.input_shape, len(mask))
         shape = tuple(int(side) for side in self.input_shape)
-        grid_shapes(shape, len(mask))
         for name, value in (("anchors", anchors), ("anchor_mask", mask), ("input_shape", shape)):
             object.__setattr__(self, name, value)
 

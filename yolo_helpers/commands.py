@@ -22,7 +22,7 @@ from yolo_helpers.annotations import (
     write_lines,
 )
 from yolo_helpers.augment import Augmentation
-from yolo_helpers.darknet import build_body, load_weights, read_cfg
+from yolo_helpers.darknet import build_body, layers_from, load_weights, read_cfg
 from yolo_helpers.dataset import YoloDataset
 from yolo_helpers.detection import detect
 from yolo_helpers.download import NETWORKS, fetch_network
@@ -382,7 +382,6 @@ def _load_darknet(cfg_path: Path, weights_path: Path, classes_path: Path) -> tup
             f"{classes_path}: found {len(class_names)} names, expected {heads.num_classes} as in {cfg_path}."
         )
     loaded, _ = load_weights(body, weights_path)
-    total = sum(isinstance(layer, keras.layers.Conv2D) for layer in body.layers)
-    if loaded < total:
-        raise ValueError(f"{weights_path}: holds {loaded} of {total} convolutions, no trained heads: train them first.")
+    if layers_from(body, loaded):
+        raise ValueError(f"{weights_path}: holds the first {loaded} convolutions, no trained heads: train them first.")
     return body, heads, class_names

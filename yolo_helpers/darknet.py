@@ -3,14 +3,15 @@
 A weights file is a header and then float32 numbers, convolution by convolution in the order of the cfg: beta, gamma,
 mean and variance of the batch normalisation, or else the bias; then the kernel (out, in, h, w). It names no layer, so
 all there is to check is the count, and that no number is one that no network has. `model.layers` is sorted by depth and
-has another order, but the bodies of this package make their layers in darknet's, and Keras numbers names as layers are
-made: conv2d, conv2d_1, conv2d_2, ...
+has another order, so darknet's is read off the names: `build_body` numbers its layers by the section, and Keras those
+of yolo_helpers.model as they are made, which is in darknet's order too: conv2d, conv2d_1, conv2d_2, ...
 """
 
 import hashlib
 import math
 import re
 import struct
+from dataclasses import replace
 from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,7 +20,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from yolo_helpers.anchors import ANCHORS_PER_HEAD, STRIDES, Heads, grid_shapes
+from yolo_helpers.anchors import ANCHORS_PER_HEAD, STRIDES, Heads
 from yolo_helpers.darknet_cfg import MAX_VALUE, MEND, Section, read_sections
 from yolo_helpers.download import NETWORKS
 from yolo_helpers.files import other_kind, replacing
@@ -117,52 +118,56 @@ def build_body(
     """The network of a cfg, untrained; with darknet's weights it gives darknet's numbers.
 
     Args:
-        cfg_path: darknet's cfg file with [net], [convolutional], [maxpool], [route], [shortcut], [upsample], [dropout],
+        cfg_path: darknet's cfg file with [net], [convolutional], [dropout], [maxpool], [route], [shortcut], [upsample],
             [yolo].
         num_classes: C of the heads; that of the cfg when None.
         input_shape: (height, width) in pixels, multiples of 32; those of the cfg when None.
-        epsilon: what is added to the variance in each batch normalisation. Darknet on a GPU, and AlexeyAB's on the CPU
-            too, adds 1e-5 (`blas_kernels.cu`, `blas.c`); pjreddie's on the CPU adds 1e-6 to the root, to which 1e-7 is
-            nearest.
+        epsilon: what is added to the variance in each batch normalisation: see BATCH_NORM_EPSILON. For the numbers of
+            pjreddie's darknet on a CPU, 1e-7 comes nearest.
 
     Returns:
         A model: image (B, height, width, 3) with values 0 to 1 in, raw heads (B, h, w, anchors (5 + C)) out, coarsest
         first.
 
     Raises:
-        ValueError: if the cfg holds anything else, or layers that do not fit; the message names the line.
+        ValueError: if the cfg holds anything else, or layers that do not fit; the message names the line. Also if
+            input_shape or num_classes are no such numbers.
     """
     cfg, sections = read_cfg(cfg_path), read_sections(cfg_path)
-    heads_of = Heads(input_shape or cfg.input_shape, cfg.anchors, num_classes or cfg.num_classes, cfg.anchor_mask)
-    x = inputs = keras.Input((*heads_of.input_shape, 3))
+    given = {"num_classes": num_classes, "input_shape": input_shape}
+    wanted = replace(cfg, **{name: value for name, value in given.items() if value is not None})
+    for previous, section in pairwise(sections):
+        if section.kind == "convolutional":
+            section.options["epsilon"] = epsilon
+        elif section.kind == "yolo":
+            _check_output_convolution(previous, section, cfg.channels)
+            previous.options["filters"] = wanted.channels
+    x = inputs = keras.Input((*wanted.input_shape, 3))
     made: list[Any] = []  # the output of each layer so far, as from= and layers= count them; None for a [yolo]
     heads: list[Any] = []
     kernels = 0
-    for (previous, section), following in zip(pairwise(sections), [*sections[2:], None], strict=True):
+    for previous, section in pairwise(sections):
         if previous.kind == "yolo" and section.kind != "route":
             raise ValueError(f"{section.where} follows a [yolo], which hands nothing on: put a [route] between them.")
         if section.kind == "yolo":
-            _check_head(previous, section, cfg.channels, heads_of, x, heads)
+            _check_grid(section, wanted, x, heads)
             heads.append(x)
             made.append(None)
             continue
-        options = section.options
         if section.kind == "convolutional":
+            options = section.options
             kernels += options["filters"] * options["size"] ** 2 * x.shape[-1] // options["groups"]
-            if following and following.kind == "yolo" and options["filters"] == cfg.channels:
-                options = options | {"filters": heads_of.channels}
-            options = options | {"epsilon": epsilon}
         if kernels > MAX_NUMBERS:
             raise ValueError(
                 f"{section.where} makes the network larger than {MAX_NUMBERS:,} numbers: mend its options."
             )
-        x = BUILDERS[section.kind](section._replace(options=options), x, made)
+        x = BUILDERS[section.kind](section, x, made)
         if math.prod(x.shape[1:]) > MAX_NUMBERS:
             raise ValueError(
                 f"{section.where} gives an output of {x.shape[1:]}, over {MAX_NUMBERS:,} numbers: mend its options."
             )
         made.append(x)
-    return body_of_heads(inputs, heads, len(cfg.anchor_mask[0]), heads_of.num_classes)
+    return body_of_heads(inputs, heads, len(wanted.anchor_mask[0]), wanted.num_classes)
 
 
 def load_weights(model: keras.Model, path: str | Path, but_heads: bool = False) -> tuple[int, Header]:
@@ -192,13 +197,13 @@ def load_weights(model: keras.Model, path: str | Path, but_heads: bool = False) 
     convolutions, heads = _in_darknets_order(model), output_convolutions(model)
     found = (len(content) - start) / 4  # with a fraction if the file ends inside a number
     shapes = [convolution.shapes for convolution in convolutions]
-    channels = _channels_in_file(heads, sum(map(_count, shapes)), found)
+    ends = _ends(shapes)
+    channels = None if found in ends else _channels_in_file(heads, ends[-1], found)
     if but_heads and channels:
-        shapes = [
-            [(channels,), (channels, *kernel[1:])] if convolution.layer in heads else [*first, kernel]
-            for convolution, (*first, kernel) in zip(convolutions, shapes, strict=True)
-        ]
-    ends = np.cumsum([_count(each) for each in shapes]).tolist()
+        for convolution, of_convolution in zip(convolutions, shapes, strict=True):
+            if convolution.layer in heads:
+                of_convolution[:] = [(channels, *shape[1:]) for shape in of_convolution]
+        ends = _ends(shapes)
     if found not in ends:
         reached = next((i for i, end in enumerate(ends) if end > found), len(ends) - 1)
         raise ValueError(
@@ -229,7 +234,7 @@ def layers_from(model: keras.Model, count: int) -> list[keras.Layer]:
         model: a body from `build_body` or yolo_helpers.model.
         count: as `load_weights` returns it.
     """
-    return [layer for convolution in _in_darknets_order(model)[count:] for layer in convolution[:2] if layer]
+    return [layer for convolution in _in_darknets_order(model)[count:] for layer in convolution if layer is not None]
 
 
 def save_weights(model: keras.Model, path: str | Path, header: Header = UNTRAINED) -> None:
@@ -264,13 +269,14 @@ def _check_kind(path: str | Path, content: bytes) -> None:
         )
 
 
-def _count(shapes: list[tuple[int, ...]]) -> int:
-    return sum(map(math.prod, shapes))
+def _ends(shapes: list[list[tuple[int, ...]]]) -> list[int]:
+    """How many numbers there are up to the end of each convolution."""
+    return np.cumsum([sum(map(math.prod, of_convolution)) for of_convolution in shapes]).tolist()
 
 
 def _channels_in_file(heads: list[keras.Layer], expected: int, found: float) -> int | None:
     """The channels of each head if the file is of this network but for the number of its classes; None if not."""
-    if found % 1 or found == expected or not all(isinstance(head, layers.Conv2D) for head in heads):
+    if found % 1 or not all(isinstance(head, layers.Conv2D) for head in heads):
         return None
     # Numbers that one more channel in each head adds: a kernel and a bias.
     step = sum(math.prod(head.kernel.shape[:3]) + 1 for head in heads)
@@ -322,7 +328,8 @@ class _Convolution(NamedTuple):
 
     @property
     def axes(self) -> tuple[int, ...]:
-        """The axes of Keras' kernel in darknet's order: (out, in, h, w). A depthwise one has h, w, group, out of it."""
+        """The axes of Keras' kernel (h, w, in, out) in darknet's order (out, in, h, w). A depthwise one has in place of
+        `out` the filters of each channel, which darknet counts channel after channel, with an `in` of 1."""
         return (2, 3, 0, 1) if isinstance(self.layer, layers.DepthwiseConv2D) else (3, 2, 0, 1)
 
     @property
@@ -360,7 +367,7 @@ def _in_darknets_order(model: keras.Model) -> list[_Convolution]:
     with_norm = sum(not convolution.use_bias for convolution in convolutions)
     if not convolutions or len(numbers) < len(convolutions) or with_norm != len(normalisations):
         raise ValueError(
-            f"The model {model.name!r} is no body with the names that Keras gave its layers: "
+            f"The model {model.name!r} is no body with the names that its layers were made with: "
             "give what build_body or yolo_helpers.model returned, not a model around it."
         )
     # A normalisation is made just after its convolution, so both rows have the same order.
@@ -375,27 +382,29 @@ def _number(layer: keras.Layer) -> int:
 
 
 def _convolution(section: Section, x, made: list):
-    filters, size, stride, groups = (section.options[name] for name in ("filters", "size", "stride", "groups"))
-    padding = size // 2 if section.options["pad"] else section.options["padding"]
+    options = section.options
+    filters, size, stride, groups = (options[name] for name in ("filters", "size", "stride", "groups"))
+    padding = size // 2 if options["pad"] else options["padding"]
     if min(x.shape[1:3]) + 2 * padding < size:
         raise ValueError(f"{section.where} has a larger size than its input {x.shape[1:3]}: add pad=1, or mend size.")
     if groups > 1 and (groups != x.shape[-1] or filters % groups):
         raise ValueError(
-            f"{section.where} has groups={groups} and {x.shape[-1]} channels before it: built here are 1 and as many "
-            f"groups as channels, with a multiple of that as filters. Otherwise {MEND}."
+            f"{section.where} has groups={groups}, filters={filters} and {x.shape[-1]} channels before it; built here "
+            f"are groups=1, and as many groups as channels with a multiple of them as filters: mend one, or {MEND}."
         )
     same = padding == size // 2 and stride == 1 and size % 2
     if padding and not same:
         x = layers.ZeroPadding2D(padding)(x)  # on all sides; with a stride, "same" would begin elsewhere
-    settings = {"strides": stride, "padding": "same" if same else "valid"}
-    settings |= {"use_bias": not section.options["batch_normalize"], "name": f"conv2d_{len(made)}"}
+    settings = {"strides": stride, "padding": "same" if same else "valid", "use_bias": not options["batch_normalize"]}
+    settings["name"] = f"conv2d_{len(made)}"  # Keras would number the depthwise ones for themselves
+    penalty = keras.regularizers.L2(L2)
     if groups > 1:
-        settings |= {"depth_multiplier": filters // groups, "depthwise_regularizer": keras.regularizers.L2(L2)}
-        x = layers.DepthwiseConv2D(size, **settings)(x)
+        settings["depth_multiplier"] = filters // groups
+        x = layers.DepthwiseConv2D(size, depthwise_regularizer=penalty, **settings)(x)
     else:
-        x = layers.Conv2D(filters, size, kernel_regularizer=keras.regularizers.L2(L2), **settings)(x)
-    if section.options["batch_normalize"]:
-        settings = {"momentum": BATCH_NORM_MOMENTUM, "epsilon": section.options["epsilon"]}
+        x = layers.Conv2D(filters, size, kernel_regularizer=penalty, **settings)(x)
+    if options["batch_normalize"]:
+        settings = {"momentum": BATCH_NORM_MOMENTUM, "epsilon": options["epsilon"]}
         x = FusedBatchNormalization(name=f"batch_normalization_{len(made)}", **settings)(x)
     return _activation(section, x)
 
@@ -461,16 +470,20 @@ BUILDERS = {
 }
 
 
-def _check_head(previous: Section, section: Section, channels: int, heads_of: Heads, x, heads: list) -> None:
-    """Refuses a [yolo] that does not stand behind its output convolution, or on a coarser grid than the one before."""
-    wanted = {"filters": channels, "activation": "linear", "batch_normalize": 0}
-    if previous.kind != "convolutional" or not wanted.items() <= previous.options.items():
-        raise ValueError(f"{section.where} needs a [convolutional] just before it with {wanted}: mend that one.")
+def _check_output_convolution(previous: Section, section: Section, channels: int) -> None:
+    """Refuses a [yolo] that does not stand behind its output convolution."""
+    needed = {"filters": channels, "activation": "linear", "batch_normalize": 0}
+    if previous.kind != "convolutional" or not needed.items() <= previous.options.items():
+        raise ValueError(f"{section.where} needs a [convolutional] just before it with {needed}: mend that one.")
+
+
+def _check_grid(section: Section, wanted: Heads, x, heads: list) -> None:
+    """Refuses a [yolo] on a coarser grid than the one before, or than those of heads."""
     if heads and x.shape[1] <= heads[-1].shape[1]:
         raise ValueError(
             f"{section.where} has no finer grid than the [yolo] before: heads stand coarsest first, not as in YOLOv4."
         )
-    grid = grid_shapes(heads_of.input_shape, len(STRIDES))[len(heads)]
+    grid = wanted.grids[len(heads)]
     if x.shape[1:3] != grid:
         raise ValueError(
             f"{section.where} has a grid of {x.shape[1:3]}, expected {grid}, since the heads here have strides of 32, "

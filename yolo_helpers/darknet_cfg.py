@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 from yolo_helpers.files import other_kind
 
 # The options that decide what a network computes; None where one has to be given. Darknet would go on without it, but
-# with a value that nobody means, such as one filter, or anchors of half a pixel.
+# with a value that nobody means, such as one filter, or anchors of half a pixel. (A probability that is not given is
+# 0.5 for darknet and 0.2 for its fork.)
 OPTIONS = {
     "net": {"height": None, "width": None},
     "convolutional": {"filters": None, "size": None, "stride": 1, "pad": 0, "padding": 0}
@@ -45,7 +46,6 @@ UNBUILT = {
         "maxpool_depth": (["0"], "the maximum is that of channels"),
         "antialiasing": (["0"], "a blur follows the layer"),
     },
-    "route": {},
     "shortcut": {
         "weights_type": (["none"], "the sum has weights, as in some of YOLOv4's family"),
         "alpha": (["1"], "the sum has weights"),
@@ -55,6 +55,7 @@ UNBUILT = {
     "yolo": {
         "scale_x_y": (["1"], "it stretches the centres of boxes beyond their cells, as in YOLOv4"),
         "new_coords": (["0"], "boxes are decoded by a square in place of exp, as in Scaled-YOLOv4"),
+        # Greedy is by IoU, as the default (https://github.com/AlexeyAB/darknet/issues/4943); later copies take DIoU.
         "nms_kind": (["default", "greedynms"], "boxes are dropped by another measure than IoU"),
     },
 }
@@ -62,15 +63,17 @@ OF_ANY_LAYER = {
     "dontload": (["0"], "the weights file leaves this layer out"),
     "dontloadscales": (["0"], "the weights file leaves the normalisation of this layer out"),
 }
-# These are for training, or for what darknet shows meanwhile. In [net] all others are: forks wrote much there.
+# These are for training, for tracking objects through a film, for what darknet shows meanwhile, or for values of
+# nms_kind that are refused. In [net] all others are: forks wrote much there.
 FOR_TRAINING = {"burnin_update", "dont_update", "learning_rate", "onlyforward", "stopbackward", "train_only_bn"}
-FOR_TRAINING_OF_YOLO = (
-    {"beta_nms", "cls_normalizer", "counters_per_class", "delta_normalizer", "dets_for_show", "dets_for_track"}
+FOR_TRAINING_OF = {
+    "dropout": {"dropblock", "dropblock_size_abs", "dropblock_size_rel"},
+    "yolo": {"beta_nms", "cls_normalizer", "counters_per_class", "delta_normalizer", "dets_for_show", "dets_for_track"}
     | {"embedding_layer", "focal_loss", "ignore_thresh", "iou_loss", "iou_normalizer", "iou_thresh"}
     | {"iou_thresh_kind", "jitter", "label_smooth_eps", "map", "max", "max_delta", "obj_normalizer"}
     | {"objectness_smooth", "random", "resize", "show_details", "sim_thresh", "track_ciou_norm"}
-    | {"track_history_size", "truth_thresh"}
-)
+    | {"track_history_size", "truth_thresh"},
+}
 # Sections and activations that tell of another network.
 SIGNS = {
     "avgpool": "a classifier",
@@ -89,6 +92,7 @@ SIGNS = {
 }
 MAX_VALUE = 10_000  # of a number on its own, such as filters=
 LISTS = ("mask", "anchors", "layers", "from")
+FRACTIONS = ("anchors", "probability")
 FROM_ZERO = ("pad", "padding", "batch_normalize", "group_id")
 MEND = "give the cfg of a YOLOv3 network"
 
@@ -156,7 +160,7 @@ def _option(where: str, kind: str, option: str, text: str) -> Any:
     """The value of an option that decides what is computed, None for one that does not; refuses all others."""
     if option in OPTIONS[kind]:
         return _value(where, option, text)
-    unbuilt = UNBUILT[kind] | OF_ANY_LAYER
+    unbuilt = UNBUILT.get(kind, {}) | OF_ANY_LAYER
     if option in unbuilt:
         neutral, effect = unbuilt[option]
         if not any(_same(text, value) for value in neutral):
@@ -164,7 +168,7 @@ def _option(where: str, kind: str, option: str, text: str) -> Any:
                 f"{where} has {option}={text:.60}, which is not built here ({effect}): "
                 f"{MEND}{f', with {option}={neutral[0]}' if neutral else ''}."
             )
-    elif kind != "net" and not (option in FOR_TRAINING or kind == "yolo" and option in FOR_TRAINING_OF_YOLO):
+    elif kind != "net" and option not in FOR_TRAINING | FOR_TRAINING_OF.get(kind, set()):
         near = difflib.get_close_matches(option, OPTIONS[kind], n=1)
         mend = f"if {near[0]}= is meant, write that" if near else f"if it changes what the network computes, {MEND}"
         raise ValueError(
@@ -198,15 +202,17 @@ def _value(where: str, option: str, text: str) -> Any:
     try:
         if "_" in numbers or not numbers.isascii():  # Python would read 1_000 or other alphabets' digits
             raise ValueError
-        kind = float if option in ("anchors", "probability") else int
+        kind = float if option in FRACTIONS else int
         read = [kind(number) for number in numbers.split(",")]
     except ValueError:
         raise ValueError(f"{where} takes numbers with commas between them, found {option}={text:.60}.") from None
+    if option in LISTS:
+        return read
     if option == "probability":
-        if len(read) > 1 or not 0 <= read[0] < 1:
-            raise ValueError(f"{where} takes one number from 0 to below 1, found {option}={text:.60}.")
-        return read[0]
-    least = 0 if option in FROM_ZERO else 1
-    if option not in LISTS and (len(read) > 1 or not least <= read[0] <= MAX_VALUE):
-        raise ValueError(f"{where} takes one number from {least} to {MAX_VALUE}, found {option}={text:.60}.")
-    return read if option in LISTS else read[0]
+        fits, limits = 0 <= read[0] < 1, "0 to below 1"
+    else:
+        least = 0 if option in FROM_ZERO else 1
+        fits, limits = least <= read[0] <= MAX_VALUE, f"{least} to {MAX_VALUE}"
+    if len(read) > 1 or not fits:
+        raise ValueError(f"{where} takes one number from {limits}, found {option}={text:.60}.")
+    return read[0]

@@ -18,9 +18,11 @@ Tensor = Any  # of TensorFlow, JAX or PyTorch, or one that Keras builds a model 
 L2 = 5e-4
 # Keras' own 0.99 needs some 500 steps before the averages that inference uses are filled; fine-tuning is shorter.
 BATCH_NORM_MOMENTUM = 0.9
-# Darknet divides by sqrt(variance) + 1e-6. This is nearest to it where it matters, at variances below 0.01; with Keras'
-# own 1e-3 a network with darknet's weights gives other raw outputs, by up to 1.
-BATCH_NORM_EPSILON = 1e-7
+# Darknet divides by sqrt(variance + 1e-5) on a GPU (blas_kernels.cu), where the weights that people use were trained,
+# and its fork AlexeyAB/darknet on a CPU too. (Darknet on a CPU divides by sqrt(variance) + 1e-6, which makes the
+# difference in layers that hardly vary.) With Keras' own 1e-3 a network gives other raw outputs, by up to 1.
+BATCH_NORM_EPSILON = 1e-5
+EPSILON_HERE = 1e-7  # of the bodies in this module: data/smears.weights and the lessons' records were trained with it
 # Few slots hold an object, so an untrained head starts by saying so: sigmoid(bias) = 0.01 (arXiv:1708.02002, 3.3).
 OBJECTNESS_AT_START = 0.01
 
@@ -230,7 +232,7 @@ def _conv(x, filters, kernel, strides=1):
         use_bias=False,
         kernel_regularizer=keras.regularizers.L2(L2),
     )(x)
-    x = layers.BatchNormalization(momentum=BATCH_NORM_MOMENTUM, epsilon=BATCH_NORM_EPSILON)(x)
+    x = layers.BatchNormalization(momentum=BATCH_NORM_MOMENTUM, epsilon=EPSILON_HERE)(x)
     return layers.LeakyReLU(negative_slope=0.1)(x)
 
 

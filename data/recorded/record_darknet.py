@@ -26,11 +26,8 @@ RECORD = ROOT / "data" / "recorded" / "darknet.json"
 
 def body_with(epsilon: float) -> keras.Model:
     """The network, with this epsilon in its batch normalisation."""
-    body = build_body(GROCERY / "yolov3-tiny-aix2022.cfg")
+    body = build_body(GROCERY / "yolov3-tiny-aix2022.cfg", epsilon=epsilon)
     load_weights(body, GROCERY / "yolov3-tiny-aix2022.weights")
-    for layer in body.layers:
-        if isinstance(layer, keras.layers.BatchNormalization):
-            layer.epsilon = epsilon
     return body
 
 

@@ -19,7 +19,14 @@ from yolo_helpers.darknet import Header, build_body, layers_from, load_weights, 
 from yolo_helpers.darknet_cfg import read_sections
 from yolo_helpers.detection import yolo_eval
 from yolo_helpers.images import letterbox_image
-from yolo_helpers.model import inference_model, micro_yolo_body, output_convolutions, tiny_yolo_body, yolo_body
+from yolo_helpers.model import (
+    EPSILON_HERE,
+    inference_model,
+    micro_yolo_body,
+    output_convolutions,
+    tiny_yolo_body,
+    yolo_body,
+)
 
 CFGS = SHARED / "data/darknet/cfg"
 GROCERY_CFG, GROCERY_WEIGHTS = GROCERY / "yolov3-tiny-aix2022.cfg", GROCERY / "yolov3-tiny-aix2022.weights"
@@ -221,7 +228,7 @@ def test_yolo_fastest_gives_its_own_codes_outputs_and_every_byte_back(tmp_path):
 
 def test_the_cfg_and_the_full_body_give_the_same_outputs(cfg, tmp_path):
     text = yolov3(608, 80).replace("width=608", "width=64").replace("height=608", "height=96")
-    from_cfg, plain = build_body(cfg(text)), yolo_body(keras.Input((96, 64, 3)), 3, 80)
+    from_cfg, plain = build_body(cfg(text), epsilon=EPSILON_HERE), yolo_body(keras.Input((96, 64, 3)), 3, 80)
     assert from_cfg.count_params() == plain.count_params() == 62_001_757
     weights = tmp_path / "random.weights"
     weights.write_bytes(random_weights(text))
@@ -518,7 +525,7 @@ def test_a_new_network_is_saved_as_untrained(small, tmp_path):
     ("text", "build", "classes"), [(MICRO, micro_yolo_body, 2), (TINY, tiny_yolo_body, 2)], ids=["micro", "tiny"]
 )
 def test_one_file_fits_the_cfg_and_the_body_of_the_package(cfg, tmp_path, text, build, classes):
-    from_cfg, plain = build_body(cfg(text)), build(keras.Input((96, 64, 3)), 3, classes)
+    from_cfg, plain = build_body(cfg(text), epsilon=EPSILON_HERE), build(keras.Input((96, 64, 3)), 3, classes)
     save_random(from_cfg, tmp_path / "w")
     counts = [load_weights(body, tmp_path / "w")[0] for body in (from_cfg, plain)]
     assert counts[0] == counts[1] == sum(isinstance(layer, keras.layers.Conv2D) for layer in plain.layers)
@@ -660,7 +667,7 @@ def test_all_but_the_heads_is_taken_over(cfg, weights_file, make, here):
 
 def test_a_body_of_the_package_takes_all_but_the_heads_over(cfg, weights_file):
     path = weights_file(random_weights(micro(80)))
-    plain, from_cfg = micro_yolo_body(keras.Input((96, 64, 3)), 3, 2), build_body(cfg(micro(2)))
+    plain, from_cfg = micro_yolo_body(keras.Input((96, 64, 3)), 3, 2), build_body(cfg(micro(2)), epsilon=EPSILON_HERE)
     for body in (plain, from_cfg):
         load_weights(body, path, but_heads=True)
     for one, other in zip(output_convolutions(plain), output_convolutions(from_cfg), strict=True):

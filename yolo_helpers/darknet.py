@@ -106,7 +106,11 @@ def read_cfg(cfg_path: str | Path, weights_path: str | Path | None = None) -> He
 
 def _is_official_tiny(path: Path) -> bool:
     tiny = NETWORKS["tiny"].weights
-    return path.stat().st_size == tiny.size and hashlib.sha256(path.read_bytes()).hexdigest() == tiny.sha256
+    return (
+        path.is_file()
+        and path.stat().st_size == tiny.size
+        and hashlib.sha256(path.read_bytes()).hexdigest() == tiny.sha256
+    )
 
 
 def build_body(

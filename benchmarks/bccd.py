@@ -108,6 +108,19 @@ def run(
     }
 
 
+def read_parts(folder: str, count: int | None = None) -> tuple[dict, list[str]]:
+    """The annotations of 'train', 'val' and 'test', the first `count` of each, and the names of the classes."""
+    bccd = fetch_bccd(folder)
+    parts, class_names = {}, None
+    for part in ("train", "val", "test"):
+        split = bccd / "ImageSets" / "Main" / f"{part}.txt"
+        parts[part], class_names = read_annotations(
+            bccd / "Annotations", class_names=class_names, split=split, zero_area="skip"
+        )
+        parts[part] = parts[part][:count]
+    return parts, class_names
+
+
 def gpu() -> str | None:
     """The name of the GPU that Keras computes on, None without one."""
     backend = keras.backend.backend()
@@ -167,14 +180,7 @@ if __name__ == "__main__":
     if "YOLO_BCCD" not in os.environ:
         print("The blood cells are not a part of the course: YOLO_BCCD=FOLDER says where they are, or are fetched to.")
         sys.exit()
-    bccd = fetch_bccd(os.environ["YOLO_BCCD"])
-    parts, class_names = {}, None
-    for part in ("train", "val", "test"):
-        split = bccd / "ImageSets" / "Main" / f"{part}.txt"
-        parts[part], class_names = read_annotations(
-            bccd / "Annotations", class_names=class_names, split=split, zero_area="skip"
-        )
-        parts[part] = parts[part][: options.photographs]
+    parts, class_names = read_parts(os.environ["YOLO_BCCD"], options.photographs)
     path = RECORDED / ("bccd_gpu.json" if device else "bccd_cpu.json")
     before = json.loads(path.read_text(encoding="utf-8")) if options.record and path.exists() else {}
     beside = "" if device else ", no GPU, other programs running beside it"

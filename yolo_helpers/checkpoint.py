@@ -50,10 +50,20 @@ class Checkpoint(keras.callbacks.Callback):
         return len(self.rows)
 
     def restore(self, model: keras.Model) -> None:
-        """Loads what was stored into a compiled model, optimiser included, the first time it is called."""
+        """Loads what was stored into a compiled model, optimiser included, the first time it is called.
+
+        Raises:
+            ValueError: if it does not fit.
+        """
         if self.stored:
             read_weights(model, self.stored)
+            if not int(model.optimizer.iterations):  # Keras passes over an optimiser with other variables
+                raise ValueError(
+                    f"{self.folder}: the stage that was interrupted there trained other layers, or its learning rate "
+                    "fell otherwise: to go on with it, give the same stages; for a new training, choose another folder."
+                )
             self.stored = None
+            self._remind()
 
     def history(self) -> dict[str, list]:
         """Figure -> one value an epoch, None where there is none."""
@@ -61,10 +71,14 @@ class Checkpoint(keras.callbacks.Callback):
         return {figure: [row.get(figure) for row in self.rows] for figure in figures}
 
     def on_train_begin(self, logs=None):
-        # The others have begun before this one, and Keras' own forget then what they kept.
+        # The others have begun before this one, and Keras' own forget then what they kept: in a new stage they should.
+        if int(self.model.optimizer.iterations):
+            self._remind()
+        self.memories = []
+
+    def _remind(self) -> None:
         for callback, memory in zip(self.callbacks, self.memories, strict=False):
             vars(callback).update(memory)
-        self.memories = []
 
     def on_epoch_end(self, epoch, logs=None):
         logs = {name: float(value) for name, value in (logs or {}).items()}
@@ -97,7 +111,8 @@ class Checkpoint(keras.callbacks.Callback):
 
 def _memory(callback) -> dict:
     """The public numbers of a callback, such as `wait` and `best` of EarlyStopping."""
-    kept = {name: value for name, value in vars(callback).items() if not name.startswith("_")}
+    # Keras turns the sign of min_delta when a training begins, and would turn it back in one that goes on.
+    kept = {name: value for name, value in vars(callback).items() if not name.startswith("_") and name != "min_delta"}
     kept = {name: value.item() if isinstance(value, np.number) else value for name, value in kept.items()}
     return {name: value for name, value in kept.items() if isinstance(value, int | float | None)}
 

@@ -28,6 +28,8 @@ from yolo_helpers.plots import save_found
 from yolo_helpers.run_folder import write_run
 from yolo_helpers.training_model import create_model
 
+SETS_THE_RATE = (keras.callbacks.ReduceLROnPlateau, keras.callbacks.LearningRateScheduler)
+
 
 @dataclass(frozen=True)
 class Stage:
@@ -37,11 +39,13 @@ class Stage:
         epochs: how many.
         learning_rate: Adam's at the start; it falls along a cosine to a hundredth at the stage's end.
         frozen: train the output convolutions alone and leave the rest as it is, for a body with pretrained weights.
+        decay: False where the learning rate is not to fall by itself, since a callback sets it.
     """
 
     epochs: int
     learning_rate: float
     frozen: bool = False
+    decay: bool = True
 
 
 def freeze(body: keras.Model, frozen: bool) -> None:
@@ -86,7 +90,8 @@ def train(
         class_names: names of the classes; numbers when None.
         evaluate_every: epochs from one AP50 to the next.
         callbacks: further ones for `fit`. Numbers that they keep, such as the patience used up, are in the checkpoint.
-            One that stops the training, such as `EarlyStopping`, ends it, stages to come included.
+            One that stops the training, such as `EarlyStopping`, ends it, stages to come included. One that sets the
+            learning rate, such as `ReduceLROnPlateau`, needs stages with decay=False.
         resume: go on from the checkpoint in `folder`, if there is one.
         ignore_across_heads: see `yolo_loss`. As darknet has it when True, which was a little better on real
             photographs (benchmarks/README.md).
@@ -98,13 +103,16 @@ def train(
 
     Raises:
         ValueError: if `folder` holds a training already and `resume` is not set, or one that is damaged or was made
-            with other settings or photographs; if the validation photographs are augmented, or a photograph does not
-            open.
+            with other settings, stages or photographs; if the validation photographs are augmented, or a photograph
+            does not open; if a callback sets the learning rate of a stage that lowers it by itself.
         OSError: if the folder cannot be written to. What was written before is whole.
     """
     data, heads = train_data, train_data.heads
     if validation_data is not None and validation_data.augment:
         raise ValueError("The validation photographs must stay as they are: make that data set with augment=False.")
+    setters = [c for c in callbacks if isinstance(c, SETS_THE_RATE)]
+    if setters and any(stage.decay for stage in stages):
+        raise _two_rates(type(setters[0]).__name__)
     model = _model_for(data, body, ignore_across_heads)
     names = list(class_names or map(str, range(heads.num_classes)))
     parts = {"train": data.annotations}
@@ -129,8 +137,10 @@ def train(
         if checkpoint.epoch > end:
             continue
         freeze(body, stage.frozen)
-        schedule = keras.optimizers.schedules.CosineDecay(stage.learning_rate, stage.epochs * len(data), alpha=0.01)
-        model.compile(optimizer=keras.optimizers.Adam(schedule), loss={"yolo_loss": identity_loss})
+        rate = stage.learning_rate
+        if stage.decay:
+            rate = keras.optimizers.schedules.CosineDecay(rate, stage.epochs * len(data), alpha=0.01)
+        model.compile(optimizer=keras.optimizers.Adam(rate), loss={"yolo_loss": identity_loss})
         # Before the first step, so that a checkpoint can be loaded and TensorFlow need not trace the step twice.
         model.optimizer.build(model.trainable_variables)
         checkpoint.restore(model)
@@ -176,12 +186,21 @@ def _what_is_trained(body: keras.Model, stage: Stage) -> str:
     return f"learning rate {stage.learning_rate:g}, {what}: {trained:,} of {body.count_params():,} parameters"
 
 
+def _two_rates(callback: str) -> ValueError:
+    return ValueError(
+        f"{callback} sets the learning rate, which a stage lowers by itself along a cosine: give every Stage "
+        "decay=False, or leave the callback out."
+    )
+
+
 @contextlib.contextmanager
 def _own_sentences() -> Iterator[None]:
-    """Takes what the data set says out of the pages that TensorFlow makes of it."""
+    """Takes what the reader can mend out of the pages that TensorFlow and Keras make of it."""
     try:
         yield
     except Exception as error:
+        if isinstance(error, TypeError) and "LearningRateSchedule" in str(error):
+            raise _two_rates("A callback") from error
         found = re.search(r"\b(?:AnnotationError|ImageError|ValueError): (.+)", str(error))
         if found is None or isinstance(error, ValueError):
             raise

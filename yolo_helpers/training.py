@@ -22,6 +22,7 @@ from yolo_helpers.checkpoint import Checkpoint
 from yolo_helpers.dataset import YoloDataset
 from yolo_helpers.detection import detect
 from yolo_helpers.evaluation import AveragePrecision
+from yolo_helpers.files import failure_warned
 from yolo_helpers.loss import YoloLoss, identity_loss
 from yolo_helpers.model import inference_model, output_convolutions
 from yolo_helpers.plots import save_found
@@ -69,12 +70,16 @@ def train(
     validation_data: YoloDataset | None = None,
     class_names: Sequence[str] | None = None,
     evaluate_every: int = 5,
+    save_every: int = 1,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     resume: bool = False,
     ignore_across_heads: bool = True,
     verbose: int | str = "auto",
 ) -> dict[str, list]:
     """Trains a body in stages through the identity loss, and writes a checkpoint after every epoch.
+
+    Where that cannot be written, as on a drive that is full or gone, a warning says so, the training goes on, and the
+    next epoch tries again.
 
     Beside the loss stand its four terms (`xy`, `wh`, `confidence`, `class`; not on JAX), and likewise for validation.
 
@@ -89,6 +94,8 @@ def train(
         validation_data: batches for `val_loss` and AP50, of the same kind.
         class_names: names of the classes; numbers when None.
         evaluate_every: epochs from one AP50 to the next.
+        save_every: epochs from one checkpoint to the next, more than 1 for a slow drive; an interruption costs what
+            came after the checkpoint. The best weights and the last epoch of a stage are always written.
         callbacks: further ones for `fit`. Numbers that they keep, such as the patience used up, are in the checkpoint.
             One that stops the training, such as `EarlyStopping`, ends it, stages to come included. One that sets the
             learning rate, such as `ReduceLROnPlateau`, needs stages with decay=False.
@@ -104,12 +111,17 @@ def train(
     Raises:
         ValueError: if `folder` holds a training already and `resume` is not set, or one that is damaged or was made
             with other settings, stages or photographs; if the validation photographs are augmented, or a photograph
-            does not open; if a callback sets the learning rate of a stage that lowers it by itself.
-        OSError: if the folder cannot be written to. What was written before is whole.
+            does not open; if a number of epochs is below 1; if a callback sets the learning rate of a stage that
+            lowers it by itself.
+        OSError: if the folder cannot be written to when the training begins or when it ends. What was written before
+            is whole.
     """
     data, heads = train_data, train_data.heads
     if validation_data is not None and validation_data.augment:
         raise ValueError("The validation photographs must stay as they are: make that data set with augment=False.")
+    for option, value in (("evaluate_every", evaluate_every), ("save_every", save_every)):
+        if value < 1:
+            raise ValueError(f"{option}: expected a whole number from 1 on, found {value}.")
     setters = [c for c in callbacks if isinstance(c, SETS_THE_RATE)]
     if setters and any(stage.decay for stage in stages):
         raise _two_rates(type(setters[0]).__name__)
@@ -119,7 +131,7 @@ def train(
     if validation_data is not None:
         parts["validation"] = validation_data.annotations
     write_run(folder, body, heads, names, parts, resume)
-    checkpoint = Checkpoint(folder, body, callbacks)
+    checkpoint = Checkpoint(folder, body, callbacks, save_every)
     watch = [*callbacks, checkpoint]
     if validation_data is not None:
         detector = inference_model(body, heads.input_shape)
@@ -160,6 +172,7 @@ def train(
                 )
         if checkpoint.stopped:
             break
+    checkpoint.raise_failure()
     return checkpoint.history()
 
 
@@ -234,7 +247,8 @@ class Snapshots(keras.callbacks.Callback):
         if "val_AP50" in (logs or {}):
             found = detect(self.detector, self.paths, self.heads)
             title = f"after epoch {epoch + 1}"
-            save_found(self.folder / f"found-{epoch + 1:04d}.png", self.paths, found, self.class_names, title)
+            with failure_warned():
+                save_found(self.folder / f"found-{epoch + 1:04d}.png", self.paths, found, self.class_names, title)
 
 
 class TimeLeft(keras.callbacks.Callback):

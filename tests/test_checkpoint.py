@@ -15,6 +15,7 @@ import h5py
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from reference import ANCHORS
 
 from yolo_helpers.anchors import Heads
@@ -23,7 +24,7 @@ from yolo_helpers.checkpoint import Checkpoint
 from yolo_helpers.dataset import YoloDataset
 from yolo_helpers.run_folder import BEST, HISTORY, STATE, load_detector, stored
 from yolo_helpers.smear import write_smears
-from yolo_helpers.training import Stage, train
+from yolo_helpers.training import Stage, TensorBoard, train
 
 SHAPE = (32, 32)
 STAGES = [Stage(2, 1e-2, frozen=True), Stage(4, 1e-3)]
@@ -61,11 +62,11 @@ def new_body():
     return keras.Model(inputs, keras.layers.Conv2D(24, 1)(x))
 
 
-def run(smears, folder, actions=None, save_every=1, resume=False):
+def run(smears, folder, actions=None, save_every=1, resume=False, further=()):
     """Trains, and returns the history and the weights at the end."""
     body = new_body()
     data = YoloDataset(smears, Heads(SHAPE, ANCHORS[6:], 3), batch_size=4, augment=True)
-    callbacks = [At(**actions or {})]
+    callbacks = [At(**actions or {}), *further]
     history = train(body, data, STAGES, folder, callbacks=callbacks, save_every=save_every, resume=resume, verbose=0)
     return history, [weight.tobytes() for weight in body.get_weights()]
 
@@ -74,7 +75,6 @@ def run(smears, folder, actions=None, save_every=1, resume=False):
 def whole(smears, tmp_path_factory):
     """What a training without trouble gives: history and weights at the end, and each epoch's body, counted from 0."""
     folder, bodies = tmp_path_factory.mktemp("whole") / "training", []
-    import tensorflow as tf
 
     def keep(checkpoint, epoch, logs=None, end=Checkpoint.on_epoch_end):
         end(checkpoint, epoch, logs)
@@ -251,6 +251,22 @@ def test_a_table_that_is_open_in_another_program_costs_nothing_else(smears, whol
     with pytest.warns(UserWarning, match=rf"{HISTORY} could not be written"):
         assert run(smears, tmp_path) == whole[0]
     assert epochs_in(tmp_path) == 6
+
+
+@pytest.mark.parametrize("hook", ["on_epoch_end", "on_train_begin", "on_train_end"])
+def test_curves_that_cannot_be_written_end_no_training(smears, whole, tmp_path, monkeypatch, hook):
+    calls = []
+
+    def full(*_):
+        calls.append(hook)
+        raise tf.errors.ResourceExhaustedError(None, None, "{{node}} events.v2; No space left on device\n\tFailed")
+
+    monkeypatch.setattr(keras.callbacks.TensorBoard, hook, full)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        assert run(smears, tmp_path, further=[TensorBoard(tmp_path / "tensorboard")]) == whole[0]
+    said = [str(warning.message) for warning in caught if "TensorBoard" in str(warning.message)]
+    assert len(calls) == len(said) == 1 and "no room" in said[0] and "\n" not in said[0]
 
 
 def test_weights_are_written_where_there_is_room_first(smears, whole, tmp_path, monkeypatch):

@@ -39,7 +39,7 @@ from yolo_helpers.look import look
 from yolo_helpers.model import BODIES, inference_model, read_weights
 from yolo_helpers.plots import save_boxes, save_photographs
 from yolo_helpers.run_folder import BEST, TEST, load_detector
-from yolo_helpers.training import Stage, train
+from yolo_helpers.training import Stage, TensorBoard, train
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -227,7 +227,7 @@ def _train(options: argparse.Namespace) -> int:
         options.folder,
         batches(validation, augment=False),
         class_names,
-        callbacks=[keras.callbacks.TensorBoard(options.folder / "tensorboard", write_graph=False)] * has_tensorflow,
+        callbacks=[TensorBoard(options.folder / "tensorboard")] * has_tensorflow,
         resume=options.resume,
         verbose=1 if sys.stdout.isatty() else 2,
     )

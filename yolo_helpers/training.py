@@ -9,6 +9,7 @@ import runpy
 import statistics
 import sys
 import time
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -249,6 +250,43 @@ class Snapshots(keras.callbacks.Callback):
             title = f"after epoch {epoch + 1}"
             with failure_warned():
                 save_found(self.folder / f"found-{epoch + 1:04d}.png", self.paths, found, self.class_names, title)
+
+
+class TensorBoard(keras.callbacks.TensorBoard):
+    """Keras' own, which would end the training where it cannot write: this one warns, and then writes no more.
+
+    Args:
+        folder: where to write.
+    """
+
+    def __init__(self, folder: str | Path):
+        super().__init__(folder, write_graph=False)
+        self._failed = False
+
+    def _try(self, hook, *arguments):
+        if self._failed:
+            return
+        try:
+            getattr(super(), hook)(*arguments)
+        except Exception as error:  # of TensorFlow's many kinds
+            self._failed = True
+            reason = "no room" if "No space left" in str(error) else type(error).__name__
+            warnings.warn(f"{self.log_dir}: TensorBoard's curves end here, not the training ({reason}).", stacklevel=2)
+
+    def on_train_begin(self, logs=None):
+        self._try("on_train_begin", logs)
+
+    def on_train_end(self, logs=None):
+        self._try("on_train_end", logs)
+
+    def on_test_begin(self, logs=None):
+        self._try("on_test_begin", logs)
+
+    def on_test_end(self, logs=None):
+        self._try("on_test_end", logs)
+
+    def on_epoch_end(self, epoch, logs=None):
+        self._try("on_epoch_end", epoch, logs)
 
 
 class TimeLeft(keras.callbacks.Callback):

@@ -22,6 +22,7 @@ from yolo_helpers.anchors import Heads
 from yolo_helpers.annotations import read_annotations
 from yolo_helpers.checkpoint import Checkpoint
 from yolo_helpers.dataset import YoloDataset
+from yolo_helpers.detection import detect
 from yolo_helpers.run_folder import BEST, HISTORY, STATE, load_detector, stored
 from yolo_helpers.smear import write_smears
 from yolo_helpers.training import Stage, TensorBoard, train
@@ -55,16 +56,16 @@ def cut():
     raise KeyboardInterrupt
 
 
-def new_body():
-    keras.utils.set_random_seed(0)
+def new_body(seed=0, dropout=0.0):
+    keras.utils.set_random_seed(seed)
     inputs = keras.Input((*SHAPE, 3))
     x = keras.layers.BatchNormalization()(keras.layers.Conv2D(4, 32, strides=32)(inputs))
-    return keras.Model(inputs, keras.layers.Conv2D(24, 1)(x))
+    return keras.Model(inputs, keras.layers.Conv2D(24, 1)(keras.layers.Dropout(dropout)(x)))
 
 
-def run(smears, folder, actions=None, save_every=1, resume=False, further=()):
+def run(smears, folder, actions=None, save_every=1, resume=False, further=(), body=None):
     """Trains, and returns the history and the weights at the end."""
-    body = new_body()
+    body = body or new_body()
     data = YoloDataset(smears, Heads(SHAPE, ANCHORS[6:], 3), batch_size=4, augment=True)
     callbacks = [At(**actions or {}), *further]
     history = train(body, data, STAGES, folder, callbacks=callbacks, save_every=save_every, resume=resume, verbose=0)
@@ -285,3 +286,26 @@ def test_weights_are_written_where_there_is_room_first(smears, whole, tmp_path, 
     )
     assert run(smears, tmp_path, resume=True) == whole[0]
     assert places == [False] * 4 + [True] * 5 and BEST in {path.name for path in tmp_path.iterdir()}
+
+
+@pytest.mark.parametrize("at", [2, 3, 5])  # amid a stage, between two, and amid the other
+@pytest.mark.parametrize("policy", ["float32", "mixed_float16", "mixed_bfloat16"])
+def test_half_precision_and_dropout_go_on_as_they_were(smears, tmp_path, policy, at):
+    """float16 has a scale of the loss to remember, and dropout where its random numbers were."""
+    keras.config.set_dtype_policy(policy)
+    try:
+        whole = run(smears, tmp_path / "whole", body=new_body(dropout=0.5))
+        with pytest.raises(KeyboardInterrupt):
+            run(smears, tmp_path / "cut", {f"epoch{at}": cut}, body=new_body(dropout=0.5))
+        # Another seed: what dropout draws next comes from the checkpoint.
+        assert run(smears, tmp_path / "cut", resume=True, body=new_body(seed=7, dropout=0.5)) == whole
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert np.isfinite(whole[0]["loss"]).all() and whole != run(smears, tmp_path / "plain")
+    detector, heads, _ = load_detector(tmp_path / "whole")
+    assert detector.output.dtype == policy.removeprefix("mixed_")
+    assert best_in(tmp_path / "whole") == best_in(tmp_path / "cut")
+    photographs = [annotation.image_path for annotation in smears]
+    assert all(
+        found.boxes.dtype == np.float32 and len(found.boxes) for found in detect(detector, photographs, heads, 0)
+    )

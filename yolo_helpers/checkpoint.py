@@ -49,10 +49,10 @@ class Checkpoint(keras.callbacks.Callback):
         self.folder.mkdir(parents=True, exist_ok=True)
         self.rows, self.best, self.stopped = [], None, False
         self.weights, self.saved, self.failure = None, 0, None  # of `state.json`: its weights, its epoch
-        self.restored, self.memories = True, []
+        self.restored, self.memories, self.seeds = True, [], []
         if (self.folder / STATE).exists():
-            names = ("history", "best", "stopped", "weights", "callbacks")
-            self.rows, self.best, self.stopped, weights, self.memories = stored(self.folder / STATE, names)
+            names = ("history", "best", "stopped", "weights", "callbacks", "seeds")
+            self.rows, self.best, self.stopped, weights, self.memories, self.seeds = stored(self.folder / STATE, names)
             self.weights, self.saved, self.restored = self.folder / weights, self.epoch, False
             self._remove_leftovers()
 
@@ -61,21 +61,36 @@ class Checkpoint(keras.callbacks.Callback):
         """Epochs done."""
         return len(self.rows)
 
-    def restore(self, model: keras.Model) -> None:
+    def restore(self, model: keras.Model, end: int) -> None:
         """Loads what was stored into a compiled model, optimiser included, the first time it is called.
+
+        Args:
+            model: as it was stored.
+            end: epochs done when its stage ends.
 
         Raises:
             ValueError: if it does not fit.
         """
-        if not self.restored:
-            read_weights(model, self.weights)
-            if not int(model.optimizer.iterations):  # Keras passes over an optimiser with other variables
-                raise ValueError(
-                    f"{self.folder}: the stage that was interrupted there trained other layers, or its learning rate "
-                    "fell otherwise: to go on with it, give the same stages; for a new training, choose another folder."
-                )
-            self.restored = True
-            self._remind()
+        if self.restored:
+            return
+        other_optimizer = "Skipping variable loading for optimizer"  # Keras but warns
+        try:
+            with warnings.catch_warnings():
+                warnings.filterwarnings("error", other_optimizer)
+                read_weights(model, self.weights)
+        except ValueError as error:
+            if other_optimizer not in str(error.__cause__):
+                raise
+            raise ValueError(
+                f"{self.folder}: the stage that was interrupted there trained other layers, or in another way: to go "
+                "on with it, give the same stages; for a new training, choose another folder."
+            ) from error
+        for variable, value in zip(_seeds(model), self.seeds, strict=True):
+            variable.assign(np.array(value, variable.dtype))
+        self.restored = True
+        self._remind()
+        if self.epoch == end:
+            self.memories = []  # the next stage begins anew
 
     def history(self) -> dict[str, list]:
         """Figure -> one value an epoch, None where there is none."""
@@ -83,9 +98,7 @@ class Checkpoint(keras.callbacks.Callback):
         return {figure: [row.get(figure) for row in self.rows] for figure in figures}
 
     def on_train_begin(self, logs=None):
-        # The others have begun before this one, and Keras' own forget then what they kept: in a new stage they should.
-        if int(self.model.optimizer.iterations):
-            self._remind()
+        self._remind()  # the others have begun before this one, and Keras' own forget then what they kept
         self.memories = []
 
     def _remind(self) -> None:
@@ -138,6 +151,7 @@ class Checkpoint(keras.callbacks.Callback):
         weights = self.folder / f"state-{self.epoch:04d}.weights.h5"
         _save_weights(self.model, weights)
         state = {"weights": weights.name, "best": self.best, "stopped": self.stopped}
+        state["seeds"] = [keras.ops.convert_to_numpy(variable).tolist() for variable in _seeds(self.model)]
         state |= {"callbacks": [_memory(callback) for callback in self.callbacks], "history": self.rows}
         write_json(self.folder / STATE, state)
         self.weights, self.saved = weights, self.epoch
@@ -150,6 +164,11 @@ class Checkpoint(keras.callbacks.Callback):
                     path.unlink()
 
 
+def _seeds(model: keras.Model) -> list[keras.Variable]:
+    """Where the random numbers of layers such as Dropout are, which Keras does not write among the weights."""
+    return [variable for variable in model.variables if variable.name == "seed_generator_state"]
+
+
 def _memory(callback) -> dict:
     """The public numbers of a callback, such as `wait` and `best` of EarlyStopping."""
     # Keras turns the sign of min_delta when a training begins, and would turn it back in one that goes on.
@@ -160,8 +179,8 @@ def _memory(callback) -> dict:
 
 def _save_weights(model: keras.Model, path: Path) -> None:
     optimizer = getattr(model, "optimizer", None)
-    variables = [*model.variables, *(optimizer.variables if optimizer else [])]
-    needed = sum(4 * math.prod(variable.shape) for variable in variables) + 2**20
+    written = [model, optimizer, getattr(optimizer, "inner_optimizer", None)]  # under float16 one within another
+    needed = sum(4 * math.prod(v.shape) for part in written if part for v in part.variables) + 2**20
     with replacing(path) as beside, tempfile.TemporaryDirectory() as local:
         # HDF5 writes many small pieces, slowly on a mounted drive; and where a disk is full or gone its library may end
         # the process, and none of this is said. So it gets a disk with room, this computer's own if that has it.

@@ -156,7 +156,7 @@ def train(
         model.compile(optimizer=keras.optimizers.Adam(rate), loss={"yolo_loss": identity_loss})
         # Before the first step, so that a checkpoint can be loaded and TensorFlow need not trace the step twice.
         model.optimizer.build(model.trainable_variables)
-        checkpoint.restore(model)
+        checkpoint.restore(model, end)
         if checkpoint.epoch < end and not checkpoint.stopped:
             if verbose:
                 print(f"stage {number}: epochs {start + 1} to {end}, {_what_is_trained(body, stage)}")

@@ -46,3 +46,13 @@ def says(capsys):
         assert said == "ok" if words == ("ok",) else all(part in said for part in words), said
 
     return run
+
+
+@pytest.fixture
+def eagerly():
+    """Runs as plain Python what Keras would trace."""
+    import tensorflow as tf  # here, since it is not there when JAX is tested
+
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)

@@ -36,7 +36,7 @@ from yolo_helpers.dataset import YoloDataset
 from yolo_helpers.detection import detect, yolo_eval
 from yolo_helpers.loss import TRUE_BOXES_AT_ONCE, YoloLoss, identity_loss, yolo_loss
 from yolo_helpers.model import micro_yolo_body
-from yolo_helpers.run_folder import BEST, HISTORY, NETWORK, SETTINGS, STATE
+from yolo_helpers.run_folder import BEST, HISTORY, NETWORK, SETTINGS, STATE, load_detector
 from yolo_helpers.smear import CLASS_NAMES, write_smears
 from yolo_helpers.targets import preprocess_true_boxes
 from yolo_helpers.training import Stage, train
@@ -155,8 +155,8 @@ def data(tmp_path_factory):
     return YoloDataset(photographs, HEADS, batch_size=2)
 
 
-def eight_convolutions(inputs):
-    x, heads = inputs, []
+def eight_convolutions(inputs, dropout=0.0):
+    x, heads = keras.layers.Dropout(dropout)(inputs) if dropout else inputs, []
     for stride in (2, 4, 8, 16, 32):
         x = keras.layers.Conv2D(16, 3, strides=2, padding="same")(x)
         x = keras.layers.LeakyReLU(0.1)(keras.layers.BatchNormalization(momentum=0.9)(x))
@@ -197,6 +197,32 @@ def test_training_lowers_the_loss_and_leaves_a_checkpoint(whole):
     left = {BEST, state["weights"], STATE, HISTORY, "found-0003.png", *made_of}
     assert {path.name for path in folder.iterdir()} == left
     assert [row["loss"] for row in state["history"]] == history["loss"]
+
+
+@pytest.mark.skipif(BACKEND == "tensorflow", reason="test_checkpoint.py does it")
+def test_half_precision_and_dropout_go_on_as_they_were(data, tmp_path):
+    class Cut(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == 2:
+                raise KeyboardInterrupt
+
+    def run(folder, seed=0, **settings):
+        keras.utils.set_random_seed(seed)
+        inputs = keras.Input((*SHAPE, 3))
+        body = eight_convolutions(inputs, dropout=0.5)
+        return train(body, data, [Stage(3, 5e-3)], folder, verbose=0, **settings)
+
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        whole = run(tmp_path / "whole")
+        with pytest.raises(KeyboardInterrupt):
+            run(tmp_path / "cut", callbacks=[Cut()])
+        assert run(tmp_path / "cut", seed=7, resume=True) == whole
+    finally:
+        keras.config.set_dtype_policy("float32")
+    detector, heads, _ = load_detector(tmp_path / "whole")
+    (found,) = detect(detector, [data.annotations[0].image_path], heads, 0)
+    assert detector.outputs[0].dtype == "float16" and found.boxes.dtype == np.float32 and len(found.boxes)
 
 
 def test_a_killed_training_goes_on_as_if_it_had_not_been(data, whole):

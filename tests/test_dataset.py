@@ -47,7 +47,26 @@ def test_a_batch_is_what_the_training_model_takes(annotations):
     assert image.shape == (3, *SHAPE, 3) and image.dtype == np.uint8
     assert [target.shape for target in y_true] == [(3, 3, 4, 3, 7), (3, 6, 8, 3, 7), (3, 12, 16, 3, 7)]
     assert zeros.shape == (3, 1) and not zeros.any()
-    assert len(data[2][0][0]) == 1  # the last batch is short
+
+
+# Seven photographs, in batches of how many: how many each batch holds when augmented, and when not.
+SIZES = [(3, [3, 3, 3], [3, 3, 1]), (5, [5, 5], [5, 2]), (7, [7], [7]), (9, [7], [7]), (1, [1] * 7, [1] * 7)]
+
+
+@pytest.mark.parametrize(("batch_size", "filled", "plain"), SIZES)
+def test_a_short_last_batch_is_filled_up_to_learn_from_alone(annotations, batch_size, filled, plain):
+    for augment, sizes in ((True, filled), (False, plain)):
+        data = dataset(annotations, batch_size=batch_size, augment=augment)
+        orders = []
+        for data.epoch in range(3):
+            images = [image for (image, *_), _ in map(data.__getitem__, range(len(data)))]
+            assert [len(image) for image in images] == sizes
+            found = [image.tobytes() for image in np.concatenate(images)]
+            photographs = [data.sample(i)[0].tobytes() for i in range(7)]
+            order = [photographs.index(image) for image in found]
+            assert sorted(order[:7]) == list(range(7)) and order[7:] == order[: len(order) - 7]
+            orders.append(order)
+        assert (orders[0] == orders[1]) != augment
 
 
 def test_boxes_as_they_are_in_place_of_grids(annotations):

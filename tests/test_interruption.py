@@ -148,7 +148,7 @@ def run(folder, smears, point):
 
 
 @pytest.fixture(scope="module")
-def start():
+def start(tmp_path_factory):
     """Calls `run` in a process of its own and returns its exit code, None if it hangs.
 
     On Linux it forks off a server that has imported TensorFlow, which takes seconds, but has computed nothing with it.
@@ -157,6 +157,7 @@ def start():
     context = multiprocessing.get_context("forkserver" if sys.platform == "linux" else "spawn")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TF_CPP_MIN_LOG_LEVEL", "3")
+        patch.setenv("TMPDIR", str(tmp_path_factory.mktemp("local")))  # where the killed leave what they were writing
         if sys.platform == "linux":
             patch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), str(Path(__file__).parent)]))
             context.set_forkserver_preload([__name__])

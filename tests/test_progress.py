@@ -104,6 +104,18 @@ class Figures(keras.callbacks.Callback):
         logs["figure"] = max(3 - epoch, 1)
 
 
+class Cut(keras.callbacks.Callback):
+    """Ends the training as a lost connection does, before an epoch, counted from 0."""
+
+    def __init__(self, epoch):
+        super().__init__()
+        self.epoch = epoch
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if epoch == self.epoch:
+            raise KeyboardInterrupt
+
+
 def test_a_callback_that_stops_the_training_ends_it_and_remembers_over_an_interruption(smears, tmp_path):
     weights = []
 
@@ -118,20 +130,82 @@ def test_a_callback_that_stops_the_training_ends_it_and_remembers_over_an_interr
     long = [Stage(8, 1e-3), Stage(2, 1e-3)]
     assert run(tmp_path / "whole", long) == 6  # the best is epoch 2 (counted from 0), and three more are waited for
 
-    class Cut(keras.callbacks.Callback):
-        def on_epoch_begin(self, epoch, logs=None):
-            if epoch == 4:
-                raise KeyboardInterrupt
-
     with pytest.raises(KeyboardInterrupt):
         train(
             new_body(),
             batches(smears),
             long,
             tmp_path / "cut",
-            callbacks=[Figures(), keras.callbacks.EarlyStopping("figure", patience=3, mode="min"), Cut()],
+            callbacks=[Figures(), keras.callbacks.EarlyStopping("figure", patience=3, mode="min"), Cut(4)],
             verbose=0,
         )
     assert run(tmp_path / "cut", long, resume=True) == 6
     assert run(tmp_path / "cut", long, resume=True) == 6  # and a training that was stopped stays so
     assert len(weights) == 3 and np.array_equal(weights[0], weights[1]) and np.array_equal(weights[1], weights[2])
+
+
+class Halve(keras.callbacks.Callback):
+    """A callback of one's own that sets the learning rate."""
+
+    def on_epoch_end(self, epoch, logs):
+        logs["learning_rate"] = float(self.model.optimizer.learning_rate)
+        self.model.optimizer.learning_rate = logs["learning_rate"] / 2
+
+
+def plateau():
+    return keras.callbacks.ReduceLROnPlateau("figure", factor=0.5, patience=2, mode="min")
+
+
+# What sets the rate, what it is in each epoch of two stages of four, and where the training is cut: for the plateau
+# between both stages too, where one epoch of patience is used up and forgotten, and where it is used up again.
+RATES = [
+    (plateau, [8, 8, 8, 8, 8, 8, 4, 4], [4, 5]),
+    (
+        lambda: keras.callbacks.LearningRateScheduler(lambda epoch, rate: rate / 2 if epoch % 4 else rate),
+        [8, 4, 2, 1] * 2,
+        [6],
+    ),
+    (Halve, [8, 4, 2, 1] * 2, [6]),
+]
+
+
+@pytest.mark.parametrize(("setter", "rates", "cuts"), RATES, ids=["plateau", "scheduler", "own"])
+def test_a_callback_sets_the_learning_rate_over_an_interruption(eagerly, smears, tmp_path, setter, rates, cuts):
+    stages = [Stage(4, 8e-3, frozen=True, decay=False), Stage(4, 8e-3, decay=False)]
+
+    def run(folder, *further, resume=False):
+        body = new_body()
+        callbacks = [Figures(), setter(), *further]
+        history = train(body, batches(smears[:4]), stages, folder, callbacks=callbacks, resume=resume, verbose=0)
+        return history, np.concatenate([weight.ravel() for weight in body.get_weights()])
+
+    history, weights = run(tmp_path / "whole")
+    np.testing.assert_allclose(history["learning_rate"], np.array(rates) / 1000, rtol=1e-6)
+    for cut in cuts:
+        with pytest.raises(KeyboardInterrupt):
+            run(tmp_path / str(cut), Cut(cut))
+        again, same = run(tmp_path / str(cut), resume=True)
+        assert again == history and np.array_equal(same, weights), f"cut at {cut}"
+
+
+@pytest.mark.parametrize("setter", [plateau, RATES[1][0], Halve])
+def test_a_rate_that_falls_by_itself_is_set_by_no_callback(eagerly, smears, tmp_path, setter):
+    """Those of Keras are refused at once; one's own cannot be told before it does it."""
+    stages = [Stage(1, 1e-3, decay=False), Stage(1, 1e-3)]
+    with pytest.raises(ValueError, match=r"^[^\n]+ sets the learning rate[^\n]+ decay=False[^\n]+\.$"):
+        train(new_body(), batches(smears[:4]), stages, tmp_path, callbacks=[setter()], verbose=0)
+    assert (tmp_path / "state.json").exists() == (setter is Halve)
+
+
+def test_a_stage_is_gone_on_with_as_it_began(eagerly, smears, tmp_path):
+    """Keras would leave Adam as new, and say so in a warning."""
+
+    def run(stage, **settings):
+        train(new_body(), batches(smears[:4]), [stage], tmp_path, verbose=0, **settings)
+
+    with pytest.raises(KeyboardInterrupt):
+        run(Stage(3, 1e-3), callbacks=[Cut(1)])
+    for other in (Stage(3, 1e-3, decay=False), Stage(3, 1e-3, frozen=True)):
+        with pytest.raises(ValueError, match="same stages"):
+            run(other, resume=True)
+    run(Stage(3, 1e-3), resume=True)

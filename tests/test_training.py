@@ -5,7 +5,6 @@ import json
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 from reference import ANCHORS
 
 from yolo_helpers.anchors import DATA, Heads
@@ -54,14 +53,6 @@ def ready(body, learning_rate, **settings):
 
 def batches(annotations, **settings):
     return YoloDataset(annotations, HEADS, batch_size=4, **settings)
-
-
-@pytest.fixture
-def eagerly():
-    """Runs as plain Python what Keras would trace."""
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
 
 
 def equal_weights(one, other):

@@ -34,7 +34,7 @@ from yolo_helpers.model import inference_model, read_weights
 from yolo_helpers.plots import save_boxes, save_photographs
 from yolo_helpers.run_folder import BEST, TEST, load_detector
 from yolo_helpers.start import start_from
-from yolo_helpers.training import train
+from yolo_helpers.training import TensorBoard, train
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -259,7 +259,7 @@ def _train(options: argparse.Namespace) -> int:
         options.folder,
         batches(validation, augment=False),
         class_names,
-        callbacks=[keras.callbacks.TensorBoard(options.folder / "tensorboard", write_graph=False)] * has_tensorflow,
+        callbacks=[TensorBoard(options.folder / "tensorboard")] * has_tensorflow,
         resume=options.resume,
         new_layers=start.new_layers,
         verbose=1 if sys.stdout.isatty() else 2,

@@ -17,9 +17,13 @@ class YoloDataset(keras.utils.PyDataset):
     """Photographs and boxes in batches, for `fit` and `evaluate`.
 
     A batch is ((image, *y_true), zeros): image (B, h, w, 3) uint8, y_true as `preprocess_true_boxes` returns it, and
-    zeros (B, 1) for a target that the identity loss does not look at. The last batch may be short. What is drawn at
-    random depends on the seed, the epoch and the photograph alone, so any number of workers gives the same batches.
-    Tell `fit` shuffle=False: the data set shuffles photographs itself, and Keras would shuffle the batches unseeded.
+    zeros (B, 1) for a target that the identity loss does not look at. What is drawn at random depends on the seed, the
+    epoch and the photograph alone, so any number of workers gives the same batches. Tell `fit` shuffle=False: the data
+    set shuffles photographs itself, and Keras would shuffle the batches unseeded.
+
+    Where photographs are left over for a last short batch, that is filled up with the first of the epoch when
+    augmenting, so that all batches have one shape: XLA, and with it JAX, compiles the step anew for every other one.
+    Otherwise it stays short, and every photograph comes once. A set smaller than a batch is one small batch.
 
     Args:
         annotations: photographs with their boxes, from `read_annotations`.
@@ -101,6 +105,8 @@ class YoloDataset(keras.utils.PyDataset):
         order = np.arange(len(self.annotations))
         if self.augment:
             order = np.random.default_rng([self.seed, self.epoch]).permutation(order)
+            if len(order) > self.batch_size:
+                order = np.resize(order, len(self) * self.batch_size)  # begins anew at its end
         return order[index * self.batch_size : (index + 1) * self.batch_size]
 
     def sample(self, i: int) -> tuple[np.ndarray, np.ndarray]:

@@ -4,6 +4,8 @@ import contextlib
 import json
 import os
 import re
+import time
+import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -71,7 +73,7 @@ def replacing(path: Path | str) -> Iterator[Path]:
     beside = path.with_name(f".writing-{path.name}")
     try:
         yield beside
-        os.replace(beside, path)
+        _replace(beside, path)
     except BaseException as error:
         with contextlib.suppress(OSError):
             beside.unlink(missing_ok=True)
@@ -81,6 +83,25 @@ def replacing(path: Path | str) -> Iterator[Path]:
         raise OSError(
             f"{path} could not be written ({reason}), and is as it was: make room there, or choose another place."
         ) from error
+
+
+def _replace(source: Path, target: Path) -> None:
+    """`os.replace`, tried again for a second: a drive in the network, or a virus scanner, may just hold the file."""
+    for pause in (0.1, 0.3, 0.6):
+        try:
+            return os.replace(source, target)
+        except OSError:
+            time.sleep(pause)
+    return os.replace(source, target)
+
+
+@contextlib.contextmanager
+def failure_warned() -> Iterator[None]:
+    """For what long work can do without: where it cannot be written, that is a warning and no error."""
+    try:
+        yield
+    except OSError as error:
+        warnings.warn(str(error), stacklevel=3)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -9,6 +9,7 @@ import runpy
 import statistics
 import sys
 import time
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,11 +23,14 @@ from yolo_helpers.checkpoint import Checkpoint
 from yolo_helpers.dataset import YoloDataset
 from yolo_helpers.detection import detect
 from yolo_helpers.evaluation import AveragePrecision
+from yolo_helpers.files import failure_warned
 from yolo_helpers.loss import YoloLoss, identity_loss
 from yolo_helpers.model import inference_model, output_convolutions
 from yolo_helpers.plots import save_found
 from yolo_helpers.run_folder import write_run
 from yolo_helpers.training_model import create_model
+
+SETS_THE_RATE = (keras.callbacks.ReduceLROnPlateau, keras.callbacks.LearningRateScheduler)
 
 
 @dataclass(frozen=True)
@@ -38,11 +42,13 @@ class Stage:
         learning_rate: Adam's at the start; it falls along a cosine to a hundredth at the stage's end.
         frozen: train the new layers alone, which are the output convolutions unless `train` is told of more, and leave
             the rest as it is, for a body with pretrained weights.
+        decay: False where the learning rate is not to fall by itself, since a callback sets it.
     """
 
     epochs: int
     learning_rate: float
     frozen: bool = False
+    decay: bool = True
 
 
 def freeze(body: keras.Model, frozen: bool, new_layers: Sequence[keras.Layer] | None = None) -> None:
@@ -67,6 +73,7 @@ def train(
     validation_data: YoloDataset | None = None,
     class_names: Sequence[str] | None = None,
     evaluate_every: int = 5,
+    save_every: int = 1,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     resume: bool = False,
     ignore_across_heads: bool = True,
@@ -74,6 +81,9 @@ def train(
     verbose: int | str = "auto",
 ) -> dict[str, list]:
     """Trains a body in stages through the identity loss, and writes a checkpoint after every epoch.
+
+    Where that cannot be written, as on a drive that is full or gone, a warning says so, the training goes on, and the
+    next epoch tries again.
 
     Beside the loss stand its four terms (`xy`, `wh`, `confidence`, `class`; not on JAX), and likewise for validation.
 
@@ -88,8 +98,11 @@ def train(
         validation_data: batches for `val_loss` and AP50, of the same kind.
         class_names: names of the classes; numbers when None.
         evaluate_every: epochs from one AP50 to the next.
+        save_every: epochs from one checkpoint to the next, more than 1 for a slow drive; an interruption costs what
+            came after the checkpoint. The best weights and the last epoch of a stage are always written.
         callbacks: further ones for `fit`. Numbers that they keep, such as the patience used up, are in the checkpoint.
-            One that stops the training, such as `EarlyStopping`, ends it, stages to come included.
+            One that stops the training, such as `EarlyStopping`, ends it, stages to come included. One that sets the
+            learning rate, such as `ReduceLROnPlateau`, needs stages with decay=False.
         resume: go on from the checkpoint in `folder`, if there is one.
         ignore_across_heads: see `yolo_loss`. As darknet has it when True, which was a little better on real
             photographs (benchmarks/README.md).
@@ -102,20 +115,28 @@ def train(
 
     Raises:
         ValueError: if `folder` holds a training already and `resume` is not set, or one that is damaged or was made
-            with other settings or photographs; if the validation photographs are augmented, or a photograph does not
-            open.
-        OSError: if the folder cannot be written to. What was written before is whole.
+            with other settings, stages or photographs; if the validation photographs are augmented, or a photograph
+            does not open; if a number of epochs is below 1; if a callback sets the learning rate of a stage that
+            lowers it by itself.
+        OSError: if the folder cannot be written to when the training begins or when it ends. What was written before
+            is whole.
     """
     data, heads = train_data, train_data.heads
     if validation_data is not None and validation_data.augment:
         raise ValueError("The validation photographs must stay as they are: make that data set with augment=False.")
+    for option, value in (("evaluate_every", evaluate_every), ("save_every", save_every)):
+        if value < 1:
+            raise ValueError(f"{option}: expected a whole number from 1 on, found {value}.")
+    setters = [c for c in callbacks if isinstance(c, SETS_THE_RATE)]
+    if setters and any(stage.decay for stage in stages):
+        raise _two_rates(type(setters[0]).__name__)
     model = _model_for(data, body, ignore_across_heads)
     names = list(class_names or map(str, range(heads.num_classes)))
     parts = {"train": data.annotations}
     if validation_data is not None:
         parts["validation"] = validation_data.annotations
     write_run(folder, body, heads, names, parts, resume)
-    checkpoint = Checkpoint(folder, body, callbacks)
+    checkpoint = Checkpoint(folder, body, callbacks, save_every)
     watch = [*callbacks, checkpoint]
     if validation_data is not None:
         detector = inference_model(body, heads.input_shape)
@@ -133,11 +154,13 @@ def train(
         if checkpoint.epoch > end:
             continue
         freeze(body, stage.frozen, new_layers)
-        schedule = keras.optimizers.schedules.CosineDecay(stage.learning_rate, stage.epochs * len(data), alpha=0.01)
-        model.compile(optimizer=keras.optimizers.Adam(schedule), loss={"yolo_loss": identity_loss})
+        rate = stage.learning_rate
+        if stage.decay:
+            rate = keras.optimizers.schedules.CosineDecay(rate, stage.epochs * len(data), alpha=0.01)
+        model.compile(optimizer=keras.optimizers.Adam(rate), loss={"yolo_loss": identity_loss})
         # Before the first step, so that a checkpoint can be loaded and TensorFlow need not trace the step twice.
         model.optimizer.build(model.trainable_variables)
-        checkpoint.restore(model)
+        checkpoint.restore(model, end)
         if checkpoint.epoch < end and not checkpoint.stopped:
             if verbose:
                 print(f"stage {number}: epochs {start + 1} to {end}, {_what_is_trained(body, stage)}")
@@ -154,6 +177,7 @@ def train(
                 )
         if checkpoint.stopped:
             break
+    checkpoint.raise_failure()
     return checkpoint.history()
 
 
@@ -183,12 +207,21 @@ def _what_is_trained(body: keras.Model, stage: Stage) -> str:
     return f"learning rate {stage.learning_rate:g}, {what}: {trained:,} of {body.count_params():,} parameters"
 
 
+def _two_rates(callback: str) -> ValueError:
+    return ValueError(
+        f"{callback} sets the learning rate, which a stage lowers by itself along a cosine: give every Stage "
+        "decay=False, or leave the callback out."
+    )
+
+
 @contextlib.contextmanager
 def _own_sentences() -> Iterator[None]:
-    """Takes what the data set says out of the pages that TensorFlow makes of it."""
+    """Takes what the reader can mend out of the pages that TensorFlow and Keras make of it."""
     try:
         yield
     except Exception as error:
+        if isinstance(error, TypeError) and "LearningRateSchedule" in str(error):
+            raise _two_rates("A callback") from error
         found = re.search(r"\b(?:AnnotationError|ImageError|ValueError): (.+)", str(error))
         if found is None or isinstance(error, ValueError):
             raise
@@ -222,7 +255,45 @@ class Snapshots(keras.callbacks.Callback):
         if "val_AP50" in (logs or {}):
             found = detect(self.detector, self.paths, self.heads)
             title = f"after epoch {epoch + 1}"
-            save_found(self.folder / f"found-{epoch + 1:04d}.png", self.paths, found, self.class_names, title)
+            with failure_warned():
+                save_found(self.folder / f"found-{epoch + 1:04d}.png", self.paths, found, self.class_names, title)
+
+
+class TensorBoard(keras.callbacks.TensorBoard):
+    """Keras' own, which would end the training where it cannot write: this one warns, and then writes no more.
+
+    Args:
+        folder: where to write.
+    """
+
+    def __init__(self, folder: str | Path):
+        super().__init__(folder, write_graph=False)
+        self._failed = False
+
+    def _try(self, hook, *arguments):
+        if self._failed:
+            return
+        try:
+            getattr(super(), hook)(*arguments)
+        except Exception as error:  # of TensorFlow's many kinds
+            self._failed = True
+            reason = "no room" if "No space left" in str(error) else type(error).__name__
+            warnings.warn(f"{self.log_dir}: TensorBoard's curves end here, not the training ({reason}).", stacklevel=2)
+
+    def on_train_begin(self, logs=None):
+        self._try("on_train_begin", logs)
+
+    def on_train_end(self, logs=None):
+        self._try("on_train_end", logs)
+
+    def on_test_begin(self, logs=None):
+        self._try("on_test_begin", logs)
+
+    def on_test_end(self, logs=None):
+        self._try("on_test_end", logs)
+
+    def on_epoch_end(self, epoch, logs=None):
+        self._try("on_epoch_end", epoch, logs)
 
 
 class TimeLeft(keras.callbacks.Callback):

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 
 import keras
 import numpy as np
@@ -13,15 +14,17 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from reference import ANCHORS, GROCERY, ROOT, detector_of, heads_that_see, needs_grocery, oracle_case
+from reference import ANCHORS, GROCERY, MASKS, ROOT, detector_of, heads_that_see, needs_grocery, oracle_case
 
+from yolo_helpers import detection
 from yolo_helpers.anchors import Heads
 from yolo_helpers.annotations import get_classes
 from yolo_helpers.boxes import box_iou
 from yolo_helpers.commands import main
 from yolo_helpers.darknet import build_body, save_weights
-from yolo_helpers.detection import detect, suppress, yolo_eval
-from yolo_helpers.model import inference_model, micro_yolo_body
+from yolo_helpers.detection import BLOCK, detect, suppress, yolo_eval
+from yolo_helpers.images import open_image
+from yolo_helpers.model import inference_model, micro_yolo_body, yolo_head
 from yolo_helpers.run_folder import BEST, NETWORK, SETTINGS, load_detector, write_run
 
 
@@ -48,11 +51,14 @@ def test_detections_are_the_originals(number):
 
 @settings(max_examples=30, deadline=None)
 @given(
-    seed=st.integers(0, 2**32 - 1), count=st.integers(0, 40), most=st.integers(1, 20), limit=st.sampled_from([0.3, 0.5])
+    seed=st.integers(0, 2**32 - 1),
+    count=st.one_of(st.integers(0, 40), st.integers(BLOCK - 1, 3 * BLOCK)),
+    most=st.one_of(st.integers(1, 20), st.integers(20, 3 * BLOCK)),
+    limit=st.sampled_from([0.3, 0.5]),
 )
 def test_suppression_is_tensorflows(seed, count, most, limit):
     rng = np.random.default_rng(seed)
-    corners = rng.uniform(0, 60, (count, 2))
+    corners = rng.uniform(0, rng.choice([60, 300]), (count, 2))
     boxes = np.concatenate([corners, corners + rng.uniform(5, 40, (count, 2))], 1).astype(np.float32)
     scores = rng.permutation(count).astype(np.float32)
     expected = tf.image.non_max_suppression(boxes, scores, most, limit).numpy()
@@ -68,6 +74,27 @@ def test_what_the_heads_say_comes_back_in_pixels_of_the_photograph(image_shape):
     assert classes.tolist() == [0, 2] and (scores > 0.99).all()
     np.testing.assert_allclose(boxes, np.array(planted)[::-1, :4], atol=0.02 * max(image_shape))
     assert box_iou(boxes, np.array(planted)[::-1, :4]).diagonal().min() > 0.97
+
+
+@pytest.mark.parametrize("threshold", [0, 0.01, 0.3, 0.9])
+def test_boxes_and_scores_are_those_of_the_formula_of_the_loss(threshold):
+    rng = np.random.default_rng(0)
+    heads = [rng.normal(0, 3, (1, 3 * 2**k, 4 * 2**k, 24)).astype(np.float32) for k in range(3)]
+    heads[1][0, 0, 0] *= 100  # more than exp allows
+    expected = []
+    for head, mask in zip(heads, MASKS[9], strict=True):
+        xy, wh, confidence, probability = map(np.array, yolo_head(head, ANCHORS[mask], 3, (96, 128)))
+        corners = np.concatenate([xy - wh / 2, xy + wh / 2], -1).clip(-1e6, 1e6) * (128, 96, 128, 96)
+        scores = confidence * probability
+        expected += [(*corners[slot[:-1]], slot[-1], scores[slot]) for slot in zip(*np.nonzero(scores >= threshold))]
+    # A photograph as large as the input, and no suppression.
+    boxes, scores, classes = yolo_eval(heads, ANCHORS, 3, (96, 128), 10**4, threshold, iou_threshold=1)
+    assert len(boxes) == len(expected)
+    pair = np.column_stack([boxes, classes, scores]), np.array(expected)
+    pair = [each[np.abs(each[:, :4]).max(1) < 1e5] for each in pair]  # how far beyond does not matter
+    ours, theirs = (each[np.lexsort(each.T[[0, 4]])] for each in pair)  # by class, then from left to right
+    assert 10 < len(theirs) < len(expected)
+    np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-3)
 
 
 def test_max_boxes_counts_per_class():
@@ -99,6 +126,48 @@ def test_detect_looks_at_photographs_of_any_size_in_batches():
     np.testing.assert_array_equal(small.boxes, again.boxes)
     assert small.boxes.min() == 0  # cut off at the border of the photograph
     assert (np.diff(small.scores) <= 0).all()
+
+
+class Watched:
+    """A detector that finds nothing, and notes how many photographs it is given."""
+
+    input_shape = (None, 32, 32, 3)
+
+    def __init__(self, opened):
+        self.opened, self.sizes, self.opened_so_far = opened, [], []
+
+    def predict_on_batch(self, batch):
+        time.sleep(0.05)  # time enough to open them all
+        self.sizes.append(len(batch))
+        self.opened_so_far.append(len(self.opened))
+        return np.full((len(batch), 1, 1, 18), -9, np.float32)
+
+
+@pytest.mark.parametrize(
+    ("count", "batch_size", "sizes"),
+    [(0, 8, []), (1, 8, [1]), (8, 8, [8]), (9, 8, [5, 5]), (7, 3, [3, 3, 3]), (12, 2, [2] * 6), (3, 1, [1] * 3)],
+)
+def test_batches_have_one_size_and_few_photographs_are_read_ahead(count, batch_size, sizes, tmp_path, monkeypatch):
+    paths = [tmp_path / f"{number}.png" for number in range(count)]
+    for number, path in enumerate(paths):
+        photograph(path, (64 + number, 64))
+    opened = []
+    monkeypatch.setattr(detection, "open_image", lambda path: opened.append(path) or open_image(path))
+    detector = Watched(opened)
+    found = detect(detector, paths, Heads((32, 32), ANCHORS[6:], 1), batch_size=batch_size)
+    assert len(found) == count and detector.sizes == sizes and sorted(opened) == sorted(paths)
+    for number, so_far in enumerate(detector.opened_so_far, start=1):
+        assert so_far <= (number + 1) * sizes[0]
+
+
+def test_of_two_damaged_photographs_the_first_is_said(tmp_path):
+    paths = [photograph(tmp_path / f"{number}.png") for number in range(9)]
+    for number in (4, 6):
+        (tmp_path / f"{number}.png").write_bytes(b"no image")
+    detector = Watched([])
+    with pytest.raises(ValueError, match=r"4\.png: the image does not open"):
+        detect(detector, paths, Heads((32, 32), ANCHORS[6:], 1), batch_size=3)
+    assert detector.sizes == [3]
 
 
 # What a training left

@@ -13,8 +13,9 @@ from reference import ANCHORS, detector_of, heads_that_see
 from yolo_helpers.anchors import Heads
 from yolo_helpers.annotations import Annotation
 from yolo_helpers.boxes import box_area, box_iou
-from yolo_helpers.detection import Detections
+from yolo_helpers.detection import Detections, detect
 from yolo_helpers.evaluation import (
+    AveragePrecision,
     Mistake,
     average_precision,
     average_precision_by_size,
@@ -23,6 +24,7 @@ from yolo_helpers.evaluation import (
     precision_recall,
     worst_mistakes,
 )
+from yolo_helpers.training import Snapshots
 
 NOTHING = Detections(np.zeros((0, 4)), np.zeros(0), np.zeros(0, int))
 
@@ -92,6 +94,30 @@ def test_three_hundred_boxes_on_a_photograph_are_all_looked_for(tmp_path):
     detector = detector_of(heads_that_see(np.insert(boxes, 4, 0, 1), (256, 320), (256, 320), num_classes=1))
     assert len(boxes) == 300
     assert evaluate(detector, [true], Heads((256, 320), ANCHORS, 1), ["a"])["AP50"]["a"] > 0.99
+
+
+def test_the_callback_logs_the_same_figure_and_its_pictures_show_the_sure_boxes(tmp_path, monkeypatch):
+    planted = [[10, 10, 50, 60, 0], [70, 20, 110, 80, 1]]
+    heads = heads_that_see(planted, (96, 128))
+    heads[1][0, 3, 5, 4] = -1  # of the second box the detector is not sure
+    Image.new("RGB", (128, 96)).save(tmp_path / "photo.png")
+    photograph = Annotation(tmp_path / "photo.png", np.array(planted, float)[:, :4], np.array([0, 1]))
+    photographs, detector, of = [photograph] * 5, detector_of(heads), Heads((96, 128), ANCHORS, 3)
+    judge = AveragePrecision(detector, photographs, of, "abc", every=2)
+    judge.set_params({"epochs": 9})
+    drawn = {}
+    monkeypatch.setattr("yolo_helpers.training.save_found", lambda path, *shown: drawn.update({path.name: shown}))
+    for epoch in (0, 1):
+        logs = {}
+        judge.on_epoch_end(epoch, logs)
+        Snapshots(tmp_path, judge).on_epoch_end(epoch, logs)
+    assert logs == {"val_AP50": evaluate(detector, photographs, of, "abc")["AP50"]["mean"]}
+    assert list(drawn) == ["found-0002.png"]
+    paths, found, *_ = drawn["found-0002.png"]
+    assert paths == [tmp_path / "photo.png"] * 4
+    assert [len(one.boxes) for one in judge.found] == [2] * 5 and [len(one.boxes) for one in found] == [1] * 4
+    for one, expected in zip(found, detect(detector, paths, of), strict=True):
+        assert all(np.array_equal(*parts) for parts in zip(one, expected))
 
 
 def test_nothing_found_is_zero():

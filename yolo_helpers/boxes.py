@@ -31,8 +31,12 @@ def box_iou(boxes1: np.ndarray, boxes2: np.ndarray) -> np.ndarray:
     [[1.0, 0.5, 0.0]]
     """
     boxes1, boxes2 = np.asarray(boxes1)[:, None], np.asarray(boxes2)[None]
-    sides = np.minimum(boxes1[..., 2:], boxes2[..., 2:]) - np.maximum(boxes1[..., :2], boxes2[..., :2])
-    intersection = np.maximum(sides, 0).prod(-1)
+    # One side after the other: NumPy takes several times as long over an axis of two.
+    width, height = (
+        np.minimum(boxes1[..., axis + 2], boxes2[..., axis + 2]) - np.maximum(boxes1[..., axis], boxes2[..., axis])
+        for axis in (0, 1)
+    )
+    intersection = np.maximum(width, 0) * np.maximum(height, 0)
     return intersection / np.maximum(box_area(boxes1) + box_area(boxes2) - intersection, 1e-9)
 
 

@@ -3,9 +3,11 @@
 From a shell, with a trained network: `python -m yolo_helpers detect --help`.
 """
 
+import math
 import runpy
 import sys
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,7 +19,8 @@ from PIL import Image
 from yolo_helpers.anchors import STRIDES, Heads, default_anchor_mask
 from yolo_helpers.boxes import box_iou, clip_boxes, letterbox
 from yolo_helpers.images import letterbox_image, open_image, place
-from yolo_helpers.model import yolo_head
+
+BLOCK = 128  # boxes that non-maximum suppression compares with each other at a time
 
 
 class Detections(NamedTuple):
@@ -62,28 +65,46 @@ def yolo_eval(
         shapes = [tuple(ops.shape(head)) for head in yolo_outputs]
         raise ValueError(f"Expected {len(anchor_mask)} heads of one photograph, found heads of shape {shapes}.")
     input_shape = tuple(STRIDES[0] * side for side in ops.shape(yolo_outputs[0])[1:3])
-    size = np.tile(np.array(input_shape[::-1], np.float32), 2)
-    placement = letterbox(tuple(image_shape), input_shape)
-
-    boxes, scores = [], []
-    for head, mask in zip(yolo_outputs, anchor_mask, strict=True):
-        xy, wh, confidence, probability = (
-            ops.convert_to_numpy(x)
-            for x in yolo_head(ops.cast(head, "float32"), anchors[mask], num_classes, input_shape)
-        )
-        # A raw size of 89 is infinite after exp; a million times the input is as good, and has an area.
-        corners = np.concatenate([xy - wh / 2, xy + wh / 2], -1).reshape(-1, 4).clip(-1e6, 1e6)
-        boxes.append(placement.to_photo(corners * size))
-        scores.append((confidence * probability).reshape(-1, num_classes))
-    boxes, scores = np.concatenate(boxes), np.concatenate(scores)
+    decoded = [
+        _decode(head, anchors[mask], num_classes, input_shape[0] / head.shape[1], score_threshold)
+        for head, mask in zip(yolo_outputs, anchor_mask, strict=True)
+    ]
+    boxes, scores = (np.concatenate(part) for part in zip(*decoded, strict=True))
+    boxes = letterbox(tuple(image_shape), input_shape).to_photo(boxes)
     scores[~np.isfinite(boxes).all(1)] = np.nan  # of a training that diverged: no box, and never above a threshold
 
-    found = []
-    for c in range(num_classes):
-        candidates = np.flatnonzero(scores[:, c] >= score_threshold)
-        kept = candidates[suppress(boxes[candidates], scores[candidates, c], max_boxes, iou_threshold)]
-        found.append(Detections(boxes[kept], scores[kept, c], np.full(len(kept), c)))
-    return Detections(*(np.concatenate(part) for part in zip(*found, strict=True)))
+    slots, classes = np.nonzero(scores >= score_threshold)
+    kept = [np.zeros(0, int)]
+    for c in np.unique(classes):
+        candidates = np.flatnonzero(classes == c)
+        best = suppress(boxes[slots[candidates]], scores[slots[candidates], c], max_boxes, iou_threshold)
+        kept.append(candidates[best])
+    slots, classes = (part[np.concatenate(kept)] for part in (slots, classes))
+    return Detections(boxes[slots], scores[slots, classes], classes)
+
+
+def _decode(head, anchors, num_classes, stride, score_threshold):
+    """The formulas of `yolo_head` for the few slots that count, since no box scores more than its confidence.
+
+    In NumPy: how many they are differs from photograph to photograph, and JAX would compile for each number anew.
+
+    Returns:
+        Corners (N, 4) in pixels of the input, and scores (N, C), slot by slot.
+    """
+    raw = np.asarray(ops.convert_to_numpy(head), np.float32)
+    raw = raw.reshape(*raw.shape[1:3], len(anchors), 5 + num_classes)
+    with np.errstate(over="ignore"):  # of exp: what is infinite makes a score of 0, and is cut off in a size
+        rows, columns, numbers = np.nonzero(_sigmoid(raw[..., 4]) >= score_threshold)
+        raw = raw[rows, columns, numbers]
+        centre = (_sigmoid(raw[:, :2]) + np.stack([columns, rows], 1, dtype=np.float32)) * np.float32(stride)
+        half = np.exp(raw[:, 2:4]) * anchors[numbers] / 2
+        scores = _sigmoid(raw[:, 4:5]) * _sigmoid(raw[:, 5:])
+    # A raw size of 89 is infinite after exp; a billion pixels are as good, and have an area.
+    return np.concatenate([centre - half, centre + half], 1).clip(-1e9, 1e9), scores
+
+
+def _sigmoid(x):
+    return 1 / (1 + np.exp(-x))
 
 
 def suppress(boxes: np.ndarray, scores: np.ndarray, max_boxes: int, iou_threshold: float) -> np.ndarray:
@@ -103,12 +124,19 @@ def suppress(boxes: np.ndarray, scores: np.ndarray, max_boxes: int, iou_threshol
     [1, 2]
     """
     order = np.argsort(-scores, kind="stable")
-    kept = []
-    while len(order) and len(kept) < max_boxes:
-        kept.append(order[0])
-        overlap = box_iou(boxes[order[:1]], boxes[order[1:]])[0]
-        order = order[1:][overlap <= iou_threshold]
-    return np.array(kept, int)
+    kept = order[:0]
+    for start in range(0, len(order), BLOCK):
+        block = order[start : start + BLOCK]
+        block = block[(box_iou(boxes[block], boxes[kept]) <= iou_threshold).all(1)]
+        apart = box_iou(boxes[block], boxes[block]) <= iou_threshold
+        best = np.ones(len(block), bool)
+        for i in range(len(block)):
+            if best[i]:
+                best[i + 1 :] &= apart[i, i + 1 :]
+        kept = np.concatenate([kept, block[best]])
+        if len(kept) >= max_boxes:
+            break
+    return kept[:max_boxes]
 
 
 def detect(
@@ -128,7 +156,7 @@ def detect(
         images: photographs, or paths of them.
         heads: of the detector.
         score_threshold, iou_threshold, max_boxes: as in `yolo_eval`.
-        batch_size: photographs the network looks at together.
+        batch_size: most photographs that the network looks at together; as many more are read meanwhile.
         darknet: for a network that darknet trained: the detector is the body itself, image 0..1 in, and photographs
             are drawn on its input by `letterbox_image`, the way it knows them.
 
@@ -146,32 +174,38 @@ def detect(
     ((23, 4), True, [0, 1, 2])
     """
     input_shape = detector.input_shape[1:3]
+
+    def look(image):
+        photo = image if isinstance(image, Image.Image) else open_image(image)
+        shape = photo.height, photo.width
+        if darknet:
+            return letterbox_image(np.asarray(photo), input_shape), shape
+        return np.asarray(place(photo, letterbox(shape, input_shape), input_shape)), shape
+
+    # Batches of one size, for each of which the network would be compiled: the last is filled up, by little.
+    size = math.ceil(len(images) / max(1, math.ceil(len(images) / batch_size)))
     found = []
-    for start in range(0, len(images), batch_size):
-        photos = [x if isinstance(x, Image.Image) else open_image(x) for x in images[start : start + batch_size]]
-        shapes = [(photo.height, photo.width) for photo in photos]
-        batch = np.stack(
-            [
-                letterbox_image(np.asarray(photo), input_shape)
-                if darknet
-                else place(photo, letterbox(shape, input_shape), input_shape)
-                for photo, shape in zip(photos, shapes, strict=True)
-            ]
-        )
-        outputs = [ops.convert_to_numpy(head) for head in keras.tree.flatten(detector.predict_on_batch(batch))]
-        for b, shape in enumerate(shapes):
-            boxes, scores, classes = yolo_eval(
-                [output[b : b + 1] for output in outputs],
-                heads.anchors,
-                heads.num_classes,
-                shape,
-                max_boxes,
-                score_threshold,
-                iou_threshold,
-                heads.anchor_mask,
-            )
-            order = np.argsort(-scores, kind="stable")
-            found.append(Detections(clip_boxes(boxes[order], shape), scores[order], classes[order]))
+    with ThreadPoolExecutor() as pool:
+        ahead = pool.map(look, images[:size])
+        for start in range(0, len(images), max(1, size)):
+            seen, shapes = zip(*ahead, strict=True)
+            # Read while the network looks at these; no more, for a folder may have any number.
+            ahead = pool.map(look, images[start + size : start + 2 * size])
+            batch = np.stack([*seen, *seen[:1] * (size - len(seen))])
+            outputs = [ops.convert_to_numpy(head) for head in keras.tree.flatten(detector.predict_on_batch(batch))]
+            for b, shape in enumerate(shapes):
+                boxes, scores, classes = yolo_eval(
+                    [output[b : b + 1] for output in outputs],
+                    heads.anchors,
+                    heads.num_classes,
+                    shape,
+                    max_boxes,
+                    score_threshold,
+                    iou_threshold,
+                    heads.anchor_mask,
+                )
+                order = np.argsort(-scores, kind="stable")
+                found.append(Detections(clip_boxes(boxes[order], shape), scores[order], classes[order]))
     return found
 
 

@@ -17,11 +17,10 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from yolo_helpers.anchors import Heads
 from yolo_helpers.annotations import Annotation, AnnotationError
 from yolo_helpers.checkpoint import Checkpoint
 from yolo_helpers.dataset import YoloDataset
-from yolo_helpers.detection import detect
+from yolo_helpers.detection import Detections
 from yolo_helpers.evaluation import AveragePrecision
 from yolo_helpers.files import failure_warned
 from yolo_helpers.loss import YoloLoss, identity_loss
@@ -140,9 +139,9 @@ def train(
     watch = [*callbacks, checkpoint]
     if validation_data is not None:
         detector = inference_model(body, heads.input_shape)
-        judged = validation_data.annotations
-        watch.insert(0, AveragePrecision(detector, judged, heads, names, evaluate_every))
-        watch.append(Snapshots(folder, detector, judged[:4], heads, names))
+        judge = AveragePrecision(detector, validation_data.annotations, heads, names, evaluate_every)
+        watch.insert(0, judge)
+        watch.append(Snapshots(folder, judge))
     if verbose:
         watch.append(TimeLeft(sum(stage.epochs for stage in stages)))
         for part, annotations in parts.items():
@@ -229,34 +228,29 @@ def _own_sentences() -> Iterator[None]:
 
 
 class Snapshots(keras.callbacks.Callback):
-    """Draws what is found on the same few photographs, in `found-0005.png` …, whenever `val_AP50` is known.
+    """Draws what was found on the first few photographs, in `found-0005.png` …, whenever `val_AP50` is known.
 
     Args:
         folder: where to write.
-        detector: the model of `inference_model` around the body in training; it shares its weights.
-        annotations: a few photographs.
-        heads: of the detector.
-        class_names: names of the classes, in order.
+        judge: what finds it; it comes before this callback.
     """
 
-    def __init__(
-        self,
-        folder: str | Path,
-        detector: keras.Model,
-        annotations: Sequence[Annotation],
-        heads: Heads,
-        class_names: Sequence[str],
-    ):
+    COUNT, SCORE_THRESHOLD = 4, 0.3  # photographs, and the least score of a box that is drawn
+
+    def __init__(self, folder: str | Path, judge: AveragePrecision):
         super().__init__()
-        self.folder, self.detector, self.heads, self.class_names = Path(folder), detector, heads, class_names
-        self.paths = [annotation.image_path for annotation in annotations]
+        self.folder, self.judge = Path(folder), judge
 
     def on_epoch_end(self, epoch, logs=None):
         if "val_AP50" in (logs or {}):
-            found = detect(self.detector, self.paths, self.heads)
+            paths = [annotation.image_path for annotation in self.judge.annotations[: self.COUNT]]
+            found = [
+                Detections(*(part[one.scores >= self.SCORE_THRESHOLD] for part in one))
+                for one in self.judge.found[: self.COUNT]
+            ]
             title = f"after epoch {epoch + 1}"
             with failure_warned():
-                save_found(self.folder / f"found-{epoch + 1:04d}.png", self.paths, found, self.class_names, title)
+                save_found(self.folder / f"found-{epoch + 1:04d}.png", paths, found, self.judge.class_names, title)
 
 
 class TensorBoard(keras.callbacks.TensorBoard):

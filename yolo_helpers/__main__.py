@@ -11,7 +11,7 @@ sys.stdout.reconfigure(errors="backslashreplace")
 warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"  # the place in the code helps nobody here
 try:
     sys.exit(main())
-except (ValueError, OSError) as error:
+except (ValueError, OSError, MemoryError) as error:
     sys.exit(f"error: {error}")
 except KeyboardInterrupt:
     sys.exit("stopped: what was written so far is whole; a training goes on after its last whole epoch with --resume")

@@ -1,7 +1,11 @@
 """`python -m yolo_helpers`: the commands, with one sentence for what the reader can mend."""
 
+import os
 import sys
 import warnings
+
+# What TensorFlow says of processors and of drivers that are not there; an error that ends something is raised too.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from yolo_helpers.commands import main
 

@@ -1,10 +1,16 @@
 """Training through the identity loss: what the model is, that it learns, and that it goes on after an interruption."""
 
+import io
 import json
+import re
+import runpy
+import sys
+import warnings
 
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from reference import ANCHORS
 
 from yolo_helpers.anchors import DATA, Heads
@@ -270,6 +276,62 @@ def test_other_numbers_of_heads_are_trained_and_judged(eagerly, smears, tmp_path
 def test_validation_photographs_must_not_be_augmented(smears, tmp_path):
     with pytest.raises(ValueError, match="augment=False"):
         train(new_body(), batches(smears[:8]), STAGES, tmp_path, batches(smears[8:], augment=True))
+
+
+class XlaRuntimeError(RuntimeError):
+    """As JAX has it."""
+
+
+class OutOfMemoryError(RuntimeError):
+    """As PyTorch has it."""
+
+
+NO_MEMORY = [
+    tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor with shape[16,416]\non GPU:0"),
+    tf.errors.InternalError(
+        None, None, "Failed copying input tensor from CPU:0 to GPU:0: Dst tensor is not initialized."
+    ),
+    XlaRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 4000000000000 bytes."),
+    RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
+    OutOfMemoryError("Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 14.75 GiB"),
+    MemoryError("Unable to allocate 728. TiB for an array"),
+    MemoryError(),
+]
+OTHER = [
+    tf.errors.ResourceExhaustedError(None, None, "events.v2; No space left on device"),
+    RuntimeError("INTERNAL: cuInit failed"),
+]
+
+
+def test_a_memory_that_is_too_small_is_said_in_one_sentence(eagerly, smears, tmp_path):
+    class Failing(keras.callbacks.Callback):
+        def on_train_batch_begin(self, batch, logs=None):
+            raise error
+
+    for error in NO_MEMORY + OTHER:
+        for photographs, mends in (
+            (smears, ["batch of 4 at 64 x 96", "--batch-size 2"]),
+            (smears[:1], ["batch of 1 "]),
+        ):
+            with pytest.raises(type(error) if error in OTHER else MemoryError) as said:
+                train(new_body(), batches(photographs), STAGES, tmp_path, callbacks=[Failing()], verbose=0)
+            if error in OTHER:
+                assert said.value is error
+            else:
+                assert re.fullmatch(r"There .*\.", str(said.value)) and "--input-shape" in str(said.value)
+                assert all(mend in str(said.value) for mend in mends)
+                assert ("--batch-size" in str(said.value)) == (len(mends) == 2) and said.value.__cause__ is error
+
+
+def test_the_shell_shows_a_sentence_about_memory_alone(monkeypatch):
+    def main():
+        raise MemoryError("not enough memory")
+
+    monkeypatch.setattr("yolo_helpers.commands.main", main)
+    monkeypatch.setattr(warnings, "formatwarning", warnings.formatwarning)
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding="utf-8"))
+    with pytest.raises(SystemExit, match="^error: not enough memory$"):
+        runpy.run_module("yolo_helpers", run_name="__main__")
 
 
 def test_splitting_by_seed(smears):

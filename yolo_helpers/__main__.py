@@ -1,7 +1,11 @@
 """`python -m yolo_helpers`: the commands, with one sentence for what the reader can mend."""
 
+import os
 import sys
 import warnings
+
+# What TensorFlow says of processors and of drivers that are not there; an error that ends something is raised too.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from yolo_helpers.commands import main
 
@@ -11,7 +15,7 @@ sys.stdout.reconfigure(errors="backslashreplace")
 warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"  # the place in the code helps nobody here
 try:
     sys.exit(main())
-except (ValueError, OSError) as error:
+except (ValueError, OSError, MemoryError) as error:
     sys.exit(f"error: {error}")
 except KeyboardInterrupt:
     sys.exit("stopped: what was written so far is whole; a training goes on after its last whole epoch with --resume")

@@ -30,6 +30,11 @@ from yolo_helpers.run_folder import write_run
 from yolo_helpers.training_model import create_model
 
 SETS_THE_RATE = (keras.callbacks.ReduceLROnPlateau, keras.callbacks.LearningRateScheduler)
+# TensorFlow's and JAX' status, and where it arises otherwise: in PyTorch, cuDNN, NumPy, and on the way to the GPU.
+OUT_OF_MEMORY = (
+    "ResourceExhausted|RESOURCE_EXHAUSTED|[Oo]ut of memory|OutOfMemory|MemoryError|_ALLOC_FAILED|"
+    "Dst tensor is not initialized"
+)
 
 
 @dataclass(frozen=True)
@@ -117,6 +122,7 @@ def train(
             with other settings, stages or photographs; if the validation photographs are augmented, or a photograph
             does not open; if a number of epochs is below 1; if a callback sets the learning rate of a stage that
             lowers it by itself.
+        MemoryError: if a step needs more memory than there is.
         OSError: if the folder cannot be written to when the training begins or when it ends. What was written before
             is whole.
     """
@@ -164,7 +170,7 @@ def train(
             if verbose:
                 print(f"stage {number}: epochs {start + 1} to {end}, {_what_is_trained(body, stage)}")
             data.epoch = max(start, checkpoint.epoch)  # the epoch's order and changes, as if never interrupted
-            with _own_sentences():
+            with _own_sentences(data):
                 model.fit(
                     data,
                     validation_data=validation_data,
@@ -214,17 +220,28 @@ def _two_rates(callback: str) -> ValueError:
 
 
 @contextlib.contextmanager
-def _own_sentences() -> Iterator[None]:
-    """Takes what the reader can mend out of the pages that TensorFlow and Keras make of it."""
+def _own_sentences(data: YoloDataset) -> Iterator[None]:
+    """Takes what the reader can mend out of the pages that TensorFlow, JAX, PyTorch and Keras make of it."""
     try:
         yield
     except Exception as error:
+        if re.search(OUT_OF_MEMORY, f"{type(error).__name__}: {error}") and "No space left" not in str(error):
+            raise MemoryError(_out_of_memory(data)) from error
         if isinstance(error, TypeError) and "LearningRateSchedule" in str(error):
             raise _two_rates("A callback") from error
         found = re.search(r"\b(?:AnnotationError|ImageError|ValueError): (.+)", str(error))
         if found is None or isinstance(error, ValueError):
             raise
         raise AnnotationError(found[1]) from error
+
+
+def _out_of_memory(data: YoloDataset) -> str:
+    (height, width), count = data.heads.input_shape, min(data.batch_size, len(data.annotations))
+    halve = f"halve it (--batch-size {count // 2}), " if count > 1 else ""
+    return (
+        f"There is not enough memory for a batch of {count} at {height} x {width} pixels: {halve}take a smaller input "
+        "(--input-shape), or on a GPU train in half precision."
+    )
 
 
 class Snapshots(keras.callbacks.Callback):

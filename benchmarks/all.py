@@ -3,7 +3,8 @@
     python -m benchmarks.all [--record]
 
 On a quiet machine it takes about ten minutes. What a training reaches (smears.py, bccd.py), what it holds in memory
-(memory.py), the six ways (six_ways.py), several devices (devices.py) and a GPU (gpu.py) have tables of their own.
+(memory.py), detection (detection.py), the six ways (six_ways.py), several devices (devices.py) and a GPU (gpu.py) have
+tables of their own.
 `--record` writes data/recorded/speed.json, which lesson 04e shows.
 """
 

@@ -184,6 +184,13 @@ def _add_train(commands) -> None:
     )
     parser.add_argument("--seed", type=_whole(0), default=0, help="(default: %(default)s)")
     parser.add_argument("--folder", type=Path, required=True, help="where weights, checkpoint and settings are written")
+    parser.add_argument(
+        "--save-every",
+        type=_whole(1),
+        default=1,
+        metavar="EPOCHS",
+        help="from one checkpoint to the next; more for a slow drive (default: %(default)s)",
+    )
     parser.add_argument("--resume", action="store_true", help="go on with the training in --folder")
 
 
@@ -260,6 +267,7 @@ def _train(options: argparse.Namespace) -> int:
         batches(validation, augment=False),
         class_names,
         callbacks=[TensorBoard(options.folder / "tensorboard")] * has_tensorflow,
+        save_every=options.save_every,
         resume=options.resume,
         new_layers=start.new_layers,
         verbose=1 if sys.stdout.isatty() else 2,

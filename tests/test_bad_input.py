@@ -399,6 +399,23 @@ def test_a_name_that_the_output_cannot_hold_ends_nothing(folder, module, encodin
     assert sentence.startswith("error: ") and r"\u732b" in sentence and "holds a training already" in sentence
 
 
+def test_names_of_any_alphabet_go_through_a_training_and_nothing_else_is_said(folder):
+    """On a console that has not all of the letters; stderr holds the course's own sentences alone."""
+    (folder / "classes.txt").write_text("Übung\n猫\nWBC\n", encoding="utf-8")
+    command = [sys.executable, "-m", "yolo_helpers", "train", "--train", folder / "annotations.txt"]
+    command += ["--test", folder / "annotations.txt", "--folder", folder / "猫"]
+    command += ["--input-shape", "32", "32", "--epochs", "1", "--batch-size", "2"]
+    removed = {"TF_CPP_MIN_LOG_LEVEL", "PYTHONWARNINGS"}
+    variables = {name: value for name, value in os.environ.items() if name not in removed}
+    variables |= {"PYTHONIOENCODING": "cp437", "LC_ALL": "C"}
+    done = subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, encoding="cp437")
+    assert done.returncode == 0, done.stderr
+    assert r"boxes: Übung" in done.stdout and r"\u732b" in done.stdout.splitlines()[-1]
+    assert all(line.startswith("warning: ") for line in done.stderr.splitlines()) and "Glyph" not in done.stderr
+    assert load_detector(folder / "猫")[2] == ["Übung", "猫", "WBC"]
+    assert "猫" in json.loads((folder / "猫" / "test.json").read_text(encoding="utf-8"))["AP50"]
+
+
 def batches(annotations, **more):
     return YoloDataset(annotations, HEADS, **{"batch_size": 2, **more})
 

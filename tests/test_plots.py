@@ -1,5 +1,7 @@
 """The pictures, judged by what is drawn on the axes."""
 
+import warnings
+
 import matplotlib
 
 matplotlib.use("Agg")
@@ -7,11 +9,13 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from matplotlib import font_manager
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.patches import FancyBboxPatch, Rectangle
 from matplotlib.text import Annotation
 from PIL import Image
 
+from yolo_helpers.annotations import Annotation as Photograph
 from yolo_helpers.evaluation import Curve, Mistake
 from yolo_helpers.plots import (
     COLOURS,
@@ -22,6 +26,7 @@ from yolo_helpers.plots import (
     show_history,
     show_mistakes,
     show_overlap,
+    show_photographs,
     show_precision_recall,
 )
 
@@ -60,6 +65,32 @@ def test_boxes_are_drawn_where_they_are_and_named():
 def test_scores_stand_beside_the_names():
     ax = show_boxes(IMAGE, BOXES[:2], np.array([0, 2]), NAMES, scores=np.array([0.987, 0.3]))
     assert labels(ax) == ["Platelets 0.99", "WBC 0.30"]
+
+
+def letters_of(family):
+    return font_manager.get_font(font_manager.findfont(family)).get_charmap().keys()
+
+
+def test_a_name_that_needs_another_font_gets_one():
+    letter = chr(min(letters_of("STIXGeneral") - letters_of("DejaVu Sans")))
+    name = f"cell {letter}"
+    with matplotlib.rc_context(), warnings.catch_warnings():
+        warnings.simplefilter("error")
+        ax = show_boxes(IMAGE, BOXES[:1], np.array([0]), [name])
+        ax.figure.canvas.draw()
+    assert labels(ax) == [name] and len(ax.texts[0].get_fontfamily()) == 2
+
+
+def test_a_name_that_no_font_has_is_drawn_as_its_number_and_said_once(tmp_path):
+    name, path = "cat \U0010fffd", tmp_path / "\U0010fffd.png"
+    Image.fromarray(IMAGE).save(path)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for classes in ([1, 0], [1, 1]):
+            (ax,) = show_photographs([Photograph(path, BOXES[:2], np.array(classes))], ["RBC", name])
+            ax.figure.canvas.draw()
+            assert labels(ax) == [["RBC", "1"][c] for c in classes] and ax.get_title() == r"\U0010fffd.png"
+    assert len(caught) == 1 and "install" in str(caught[0].message)
 
 
 def test_every_name_can_be_read_on_its_colour():

@@ -3,11 +3,14 @@
 Colours are those of Okabe and Ito, which colour-blind readers can tell apart; every box also carries its name.
 """
 
+import functools
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch, Rectangle
@@ -52,7 +55,7 @@ def show_boxes(
         colour = COLOURS[int(c) % len(COLOURS)]
         x, y = box[:2]
         ax.add_patch(Rectangle((x, y), box[2] - x, box[3] - y, fill=False, edgecolor=colour, linewidth=1.5))
-        label = _plain(class_names[int(c)]) + ("" if scores is None else f" {scores[number]:.2f}")
+        label = _plain(class_names[int(c)], str(int(c))) + ("" if scores is None else f" {scores[number]:.2f}")
         style = {"boxstyle": "square,pad=0.1", "facecolor": colour, "edgecolor": "none", "alpha": 0.8}
         ink = "black" if colour in COLOURS[3:7] else "white"  # the light ones
         ax.text(x, y, label, fontsize=6, color=ink, va="top", bbox=style, clip_on=True)
@@ -144,9 +147,43 @@ def save_photographs(path: Path, annotations: Sequence[Annotation], class_names:
     _save(figure, path)
 
 
-def _plain(name: str) -> str:
-    """A name that Matplotlib writes as it is: between two dollars it would read a formula."""
+def _plain(name: str, otherwise: str | None = None) -> str:
+    """A name that Matplotlib writes as it is: between two dollars it would read a formula.
+
+    Where its font lacks letters, one that has them is added to its settings; where none has, another text is written.
+
+    Args:
+        name: of a class, or of a file.
+        otherwise: what to write where letters lack everywhere; the name with \\u and their numbers when None.
+    """
+    families = plt.rcParams["font.family"]
+    lacking = "".join(sorted({letter for letter in name if not any(_has(family, letter) for family in families)}))
+    if lacking:
+        family = _family_with(lacking)
+        if family:
+            plt.rcParams["font.family"] = [*families, family]
+        else:
+            name = otherwise or name.encode("ascii", "backslashreplace").decode()
     return name.replace("$", r"\$")
+
+
+def _has(family: str, letters: str) -> bool:
+    font = font_manager.get_font(font_manager.findfont(font_manager.FontProperties(family=[family])))
+    return bool(font.scalable) and all(font.get_char_index(ord(letter)) for letter in letters)
+
+
+@functools.cache
+def _family_with(letters: str) -> str | None:
+    """An installed font that has all these letters; says once that there is none."""
+    for family in sorted({font.name for font in font_manager.fontManager.ttflist}):
+        if "lastresort" not in family.lower().replace(" ", "") and _has(family, letters):  # which has boxes for all
+            return family
+    warnings.warn(
+        f"No font that is installed here has {letters}, so pictures show numbers in place of such names: install one "
+        "that has, such as Noto Sans CJK for Chinese, Japanese and Korean.",
+        stacklevel=2,
+    )
+    return None
 
 
 def _save(figure: Figure, path: Path) -> None:
@@ -207,7 +244,7 @@ def show_precision_recall(curves: Mapping[str, Curve], ax: Axes | None = None) -
             markersize=4,
             markevery=10,
             color=COLOURS[number % len(COLOURS)],
-            label=f"{_plain(name)}, AP50 {curve.precision.mean():.2f}",
+            label=f"{_plain(name, str(number))}, AP50 {curve.precision.mean():.2f}",
         )
     ax.set(xlim=(0, 1.02), ylim=(0, 1.02), xlabel="recall: part of the true boxes that is found")
     ax.set_ylabel("precision: part of what is found that is right")

@@ -156,11 +156,22 @@ def decode(raw, i, j, anchor, grid, input_shape):
     return x - w / 2, y - h / 2, x + w / 2, y + h / 2
 
 
-def plain_terms(outputs, y_true, anchors, num_classes, ignore_thresh, masks, across_heads=False):
-    """The four terms, each (B,): the formula of the module's docstring, read off slot by slot."""
+def plain_ciou(a, b):
+    """IoU, distance of the centres and difference of the shapes of two boxes x_min, y_min, x_max, y_max."""
+    width, height = max(a[2], b[2]) - min(a[0], b[0]), max(a[3], b[3]) - min(a[1], b[1])
+    dx, dy = (a[0] + a[2] - b[0] - b[2]) / 2, (a[1] + a[3] - b[1] - b[3]) / 2
+    angle = math.atan2(b[2] - b[0], b[3] - b[1]) - math.atan2(a[2] - a[0], a[3] - a[1])
+    v = (2 * angle / math.pi) ** 2
+    overlap = iou(a, b)
+    return overlap - (dx * dx + dy * dy) / (width**2 + height**2) - (v * v / (1 - overlap + v) if v else 0)
+
+
+def plain_terms(outputs, y_true, anchors, num_classes, ignore_thresh, masks, across_heads=False, box_loss="xy_wh"):
+    """The terms, each (B,): the formula of the module's docstring, read off slot by slot."""
     batch = len(outputs[0])
     input_shape = (32 * outputs[0].shape[1], 32 * outputs[0].shape[2])
-    terms = {name: np.zeros(batch) for name in ("xy", "wh", "confidence", "class")}
+    terms = {name: np.zeros(batch) for name in ("xy", "wh", "confidence", "class", "ciou")}
+    in_pixels = np.array([*input_shape[::-1]] * 2)
 
     def corners(target):
         return [(x - w / 2, y - h / 2, x + w / 2, y + h / 2) for x, y, w, h in target[target[..., 4] == 1][:, :4]]
@@ -181,10 +192,13 @@ def plain_terms(outputs, y_true, anchors, num_classes, ignore_thresh, masks, acr
                     for side in (0, 1):
                         wanted = math.log(t[2 + side] * input_shape[1 - side] / anchor[side])
                         terms["wh"][b] += s * 0.5 * (wanted - r[2 + side]) ** 2
+                    predicted = decode(r, i, j, anchor, (rows, columns), input_shape) * in_pixels
+                    terms["ciou"][b] += 3 * s * (1 - plain_ciou(predicted, corners(t[None])[0] * in_pixels))
                     terms["confidence"][b] += cross_entropy(1, r[4])
                     terms["class"][b] += sum(cross_entropy(t[5 + c], r[5 + c]) for c in range(num_classes))
                 else:
                     predicted = decode(r, i, j, anchor, (rows, columns), input_shape)
                     if max((iou(predicted, box) for box in boxes), default=0) < ignore_thresh:
                         terms["confidence"][b] += cross_entropy(0, r[4])
-    return terms
+    other = {"xy_wh": ["ciou"], "ciou": ["xy", "wh"]}[box_loss]
+    return {name: values for name, values in terms.items() if name not in other}

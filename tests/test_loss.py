@@ -14,6 +14,7 @@ from yolo_helpers.loss import (
     YoloLoss,
     best_iou,
     box_iou,
+    ciou,
     identity_loss,
     yolo_loss,
     yolo_loss_terms,
@@ -60,6 +61,45 @@ def test_terms_are_those_of_a_plain_loop(seed, shape, num_classes, boxes, heads,
     expected = plain_terms(outputs, y_true, anchors, num_classes, ignore_thresh, MASKS[3 * heads], across_heads)
     for name, values in expected.items():
         np.testing.assert_allclose(terms[name], values, rtol=1e-4, atol=1e-3, err_msg=name)
+
+
+@pytest.mark.parametrize("seed, boxes", [(0, 6), (1, 4), (2, 0)])
+def test_ciou_takes_the_place_of_xy_and_wh(seed, boxes):
+    true_boxes = random_boxes(np.random.default_rng(seed), boxes=boxes)
+    outputs, y_true, anchors, num_classes = random_case(seed, true_boxes=true_boxes)
+    expected = plain_terms(outputs, y_true, anchors, num_classes, 0.5, MASKS[9], box_loss="ciou")
+    for targets in (y_true, [true_boxes]):
+        terms = yolo_loss_terms([*outputs, *targets], anchors, num_classes, box_loss="ciou")
+        assert tuple(terms) == ("ciou", "confidence", "class")
+        for name, values in terms.items():
+            np.testing.assert_allclose(values, expected[name], rtol=1e-4, atol=1e-3, err_msg=name)
+    assert (expected["ciou"] > 0).all() == (boxes > 0)
+
+
+def test_ciou_falls_where_its_gradient_points():
+    """Boxes that lie apart too, where the IoU alone has none."""
+    rng = np.random.default_rng(0)
+    pred, true = (rng.uniform([0, 0, 5, 5], [90, 60, 40, 40], (200, 4)).astype(np.float32) for _ in range(2))
+    with tf.GradientTape() as tape:
+        variable = tf.Variable(pred)
+        value = ciou(variable, true)
+    gradient = tape.gradient(value, variable).numpy()
+    assert (iou_of(pred, true) == 0).mean() > 0.3 and (np.abs(gradient).sum(1) > 0).all()
+    step = 1e-2 * gradient / np.linalg.norm(gradient, axis=1, keepdims=True)
+    assert (
+        np.asarray(ciou(pred + step, true)) > np.asarray(value)
+    ).mean() > 0.97  # the weight of the shape is held fixed
+    np.testing.assert_allclose(ciou(true, true), 1, atol=1e-5)
+
+
+def iou_of(one, other):
+    return np.asarray(box_iou(one, other))
+
+
+def test_an_unknown_box_loss_is_said():
+    outputs, y_true, anchors, num_classes = random_case(0)
+    with pytest.raises(ValueError, match="box_loss: expected 'xy_wh' or 'ciou', found 'giou'"):
+        yolo_loss([*outputs, *y_true], anchors, num_classes, box_loss="giou")
 
 
 def test_the_random_cases_have_ignored_slots():
@@ -284,12 +324,13 @@ def test_the_layer_is_the_function_and_survives_saving(tmp_path):
     assert evaluated["loss"] == pytest.approx(float(np.mean(expected)), rel=1e-6)
 
 
-def test_the_layer_logs_the_mean_of_each_term():
+@pytest.mark.parametrize("box_loss", ["xy_wh", "ciou"])
+def test_the_layer_logs_the_mean_of_each_term(box_loss):
     outputs, y_true, anchors, num_classes = random_case(13, batch=5)
-    model = layer_model(outputs, y_true, YoloLoss(anchors, num_classes))
+    model = layer_model(outputs, y_true, YoloLoss(anchors, num_classes, box_loss=box_loss))
     assert model.weights == []  # the means are no weights: what is saved fits a body without the layer
     model.compile(loss={"yolo_loss": identity_loss})
-    terms = yolo_loss_terms([*outputs, *y_true], anchors, num_classes)
+    terms = yolo_loss_terms([*outputs, *y_true], anchors, num_classes, box_loss=box_loss)
     for _ in range(2):  # the second time, nothing of the first is left in the means
         logged = model.evaluate([*outputs, *y_true], np.zeros((5, 1)), batch_size=2, verbose=0, return_dict=True)
         for name, values in terms.items():

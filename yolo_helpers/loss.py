@@ -28,6 +28,8 @@ from yolo_helpers.anchors import STRIDES, default_anchor_mask, objects_gathered
 from yolo_helpers.model import Tensor, decode_boxes
 
 TERMS = ("xy", "wh", "confidence", "class")
+TERMS_OF = {"xy_wh": TERMS, "ciou": ("ciou", "confidence", "class")}  # by `box_loss`
+CIOU_WEIGHT = 3.0  # with it blood cells were found a little better than with xy and wh (benchmarks/README.md)
 TRUE_BOXES_AT_ONCE = 4  # of the ignore mask: each turn of its loop compares all slots with this many boxes
 
 
@@ -53,6 +55,7 @@ def yolo_loss(
     anchor_mask: list[list[int]] | None = None,
     ignore_across_heads: bool = False,
     input_shape: tuple[int, int] | None = None,
+    box_loss: str = "xy_wh",
 ) -> Tensor:
     """The loss of each image, the sum of the four terms over all heads and slots.
 
@@ -69,6 +72,7 @@ def yolo_loss(
             own head alone, as keras-yolo3 does.
         input_shape: (height, width) in pixels; when None, 32 times the grid of the first output, which is right when
             that is the coarsest head. A loss for another head alone must be told.
+        box_loss: "ciou" puts one term in place of xy and wh: see `ciou`.
 
     Returns:
         (B, 1). Its mean over the batch is what keras-yolo3 returns. From y_true, NaN for an image with more objects in
@@ -85,7 +89,8 @@ def yolo_loss(
         >>> [round(float(number), 2) for number in loss[:, 0]]
         [47.13, 43.67]
     """
-    terms = yolo_loss_terms(args, anchors, num_classes, ignore_thresh, anchor_mask, ignore_across_heads, input_shape)
+    settings = ignore_thresh, anchor_mask, ignore_across_heads, input_shape, box_loss
+    terms = yolo_loss_terms(args, anchors, num_classes, *settings)
     return ops.expand_dims(sum(terms.values()), -1)
 
 
@@ -97,15 +102,19 @@ def yolo_loss_terms(
     anchor_mask: list[list[int]] | None = None,
     ignore_across_heads: bool = False,
     input_shape: tuple[int, int] | None = None,
+    box_loss: str = "xy_wh",
 ) -> dict[str, Tensor]:
     """The four terms of `yolo_loss`, which has the same arguments.
 
     Returns:
-        {'xy', 'wh', 'confidence', 'class'}, each (B,).
+        {'xy', 'wh', 'confidence', 'class'}, each (B,); 'ciou' in place of 'xy' and 'wh' where that is the `box_loss`.
 
     Raises:
-        ValueError: if `args` holds neither one output and one target for each head, nor the outputs and boxes.
+        ValueError: if `args` holds neither one output and one target for each head, nor the outputs and boxes; for an
+            unknown `box_loss`.
     """
+    if box_loss not in TERMS_OF:
+        raise ValueError(f"box_loss: expected {' or '.join(map(repr, TERMS_OF))}, found {box_loss!r}.")
     anchors = np.asarray(anchors, np.float32).reshape(-1, 2)  # (A, 2)
     anchor_mask = default_anchor_mask(len(anchors)) if anchor_mask is None else anchor_mask
     heads = len(anchor_mask)
@@ -147,12 +156,19 @@ def yolo_loss_terms(
     confidence = _confidence(raw_confidence, raw[..., 4], is_object, not_ignored, slot)  # (B,)
     is_object = is_object[..., None]  # (B, G, 1)
     true_xy = true[..., 0:2] * cells - cell  # (B, G, 2), 0 to 1 within the cell
-    true_wh = ops.log(ops.where(is_object > 0, true[..., 2:4], 1.0) / anchor)  # (B, G, 2)
+    true_wh = ops.where(is_object > 0, true[..., 2:4], 1.0)  # (B, G, 2)
     scale = 2 - true[..., 2:3] * true[..., 3:4]  # (B, G, 1)
-    xy = ops.sum(is_object * scale * _bce(true_xy, raw[..., 0:2]), (1, 2))  # (B,)
-    wh = ops.sum(is_object * scale * 0.5 * ops.square(true_wh - raw[..., 2:4]), (1, 2))  # (B,)
+    if box_loss == "ciou":
+        pixels = ops.convert_to_tensor([input_shape[::-1]], raw.dtype)  # (1, 2): of shapes, pixels tell
+        pred = ops.concatenate([part * pixels for part in decode_boxes(raw, cell, cells, anchor)], -1)  # (B, G, 4)
+        box = ops.concatenate([true[..., 0:2] * pixels, true_wh * pixels], -1)  # (B, G, 4)
+        of_box = [CIOU_WEIGHT * ops.sum(is_object * scale * (1 - ciou(pred, box))[..., None], (1, 2))]  # (B,)
+    else:
+        xy = ops.sum(is_object * scale * _bce(true_xy, raw[..., 0:2]), (1, 2))  # (B,)
+        wh = ops.sum(is_object * scale * 0.5 * ops.square(ops.log(true_wh / anchor) - raw[..., 2:4]), (1, 2))  # (B,)
+        of_box = [xy, wh]
     of_class = ops.sum(is_object * _bce(true[..., 5:], raw[..., 5:]), (1, 2))  # (B,)
-    return dict(zip(TERMS, (xy, wh, confidence, of_class), strict=True))
+    return dict(zip(TERMS_OF[box_loss], (*of_box, confidence, of_class), strict=True))
 
 
 def _outputs_and_targets(args, heads):
@@ -316,6 +332,37 @@ def box_iou(b1: Tensor, b2: Tensor) -> Tensor:
     return shared / (1 - shared)
 
 
+def ciou(b1: Tensor, b2: Tensor) -> Tensor:
+    """Complete IoU: the IoU, less how far the centres and the shapes are apart (arXiv:1911.08287, equations 8 to 11).
+
+    With v = 4 / pi^2 (atan(w2 / h2) - atan(w1 / h1))^2, it is IoU - (distance of the centres)^2 / (diagonal of the box
+    around both)^2 - v^2 / (1 - IoU + v), and 1 for equal boxes. Apart from the IoU it has a gradient for boxes that do
+    not touch.
+
+    Args:
+        b1: (..., 4), centre x, centre y, width, height above 0, in pixels.
+        b2: (..., 4), likewise.
+
+    Returns:
+        (...), above -2, at most 1.
+
+    Example:
+        Two boxes of 2 x 2 whose IoU is 1/3; the centres are 1 apart, the diagonal of the 3 x 2 around them is root 13.
+
+        >>> round(float(ciou([1.0, 1.0, 2.0, 2.0], [2.0, 1.0, 2.0, 2.0])), 3)
+        0.256
+    """
+    one, other = (_corners_and_area(ops.convert_to_tensor(boxes)) for boxes in (b1, b2))
+    (x1, y1, w1, h1), (x2, y2, w2, h2) = (ops.unstack(ops.convert_to_tensor(boxes), 4, axis=-1) for boxes in (b1, b2))
+    width, height = (ops.maximum(one[2 + k], other[2 + k]) - ops.minimum(one[k], other[k]) for k in (0, 1))
+    distance = (ops.square(x1 - x2) + ops.square(y1 - y2)) / (ops.square(width) + ops.square(height))
+    iou = box_iou(b1, b2)
+    shape = 4 / math.pi**2 * ops.square(ops.arctan(w2 / h2) - ops.arctan(w1 / h1))
+    # The authors hold the weight of the shape fixed.
+    weight = ops.stop_gradient(shape / (1 - iou + shape + 1e-7))
+    return iou - distance - weight * shape
+
+
 def _corners_and_area(boxes):
     x, y, w, h = ops.unstack(boxes, 4, axis=-1)
     return x - w / 2, y - h / 2, x + w / 2, y + h / 2, w * h + 1e-20  # no division by 0 where neither has an area
@@ -335,14 +382,23 @@ def _overlap(one, other):
 class YoloLoss(keras.layers.Layer):
     """`yolo_loss` as a layer: it can be saved and loaded, logs its terms, and computes in float32 whatever the policy.
 
-    The means of the four terms stand beside the loss in the progress bar, in the history and in TensorBoard, as `xy`,
-    `wh`, `confidence` and `class`; not on JAX.
+    The means of the terms stand beside the loss in the progress bar, in the history and in TensorBoard, as `xy`, `wh`,
+    `confidence` and `class`; not on JAX.
 
     Args:
-        anchors, num_classes, ignore_thresh, anchor_mask, ignore_across_heads: as in `yolo_loss`.
+        anchors, num_classes, ignore_thresh, anchor_mask, ignore_across_heads, box_loss: as in `yolo_loss`.
     """
 
-    def __init__(self, anchors, num_classes, ignore_thresh=0.5, anchor_mask=None, ignore_across_heads=False, **kwargs):
+    def __init__(
+        self,
+        anchors,
+        num_classes,
+        ignore_thresh=0.5,
+        anchor_mask=None,
+        ignore_across_heads=False,
+        box_loss="xy_wh",
+        **kwargs,
+    ):
         super().__init__(**{"name": "yolo_loss", "dtype": "float32", **kwargs})
         self.settings = {
             "anchors": np.asarray(anchors, np.float32).reshape(-1, 2).tolist(),
@@ -350,9 +406,10 @@ class YoloLoss(keras.layers.Layer):
             "ignore_thresh": float(ignore_thresh),
             "anchor_mask": None if anchor_mask is None else np.asarray(anchor_mask).tolist(),
             "ignore_across_heads": bool(ignore_across_heads),
+            "box_loss": box_loss,
         }
         # On JAX Keras cannot update a layer's metrics in training (keras issue 21639), so nothing is logged there.
-        self.means = [keras.metrics.Mean(name) for name in TERMS if keras.backend.backend() != "jax"]
+        self.means = [keras.metrics.Mean(name) for name in TERMS_OF[box_loss] if keras.backend.backend() != "jax"]
 
     def call(self, inputs):
         """[*outputs, *y_true] or [*outputs, true_boxes] in, one number an image out: (B, 1)."""

@@ -81,6 +81,7 @@ def train(
     callbacks: Sequence[keras.callbacks.Callback] = (),
     resume: bool = False,
     ignore_across_heads: bool = True,
+    box_loss: str = "xy_wh",
     new_layers: Sequence[keras.Layer] | None = None,
     verbose: int | str = "auto",
 ) -> dict[str, list]:
@@ -110,6 +111,7 @@ def train(
         resume: go on from the checkpoint in `folder`, if there is one.
         ignore_across_heads: see `yolo_loss`. As darknet has it when True, which was a little better on real
             photographs (benchmarks/README.md).
+        box_loss: see `yolo_loss`. "ciou" was a little better on real photographs (benchmarks/README.md).
         new_layers: what a frozen stage trains; the output convolutions when None. See `yolo_helpers.start`.
         verbose: as in `fit`; when not 0, the boxes of each class, what a stage trains and the time left are printed
             too.
@@ -135,7 +137,7 @@ def train(
     setters = [c for c in callbacks if isinstance(c, SETS_THE_RATE)]
     if setters and any(stage.decay for stage in stages):
         raise _two_rates(type(setters[0]).__name__)
-    model = _model_for(data, body, ignore_across_heads)
+    model = _model_for(data, body, ignore_across_heads, box_loss)
     names = list(class_names or map(str, range(heads.num_classes)))
     parts = {"train": data.annotations}
     if validation_data is not None:
@@ -186,11 +188,12 @@ def train(
     return checkpoint.history()
 
 
-def _model_for(data: YoloDataset, body: keras.Model, ignore_across_heads: bool) -> keras.Model:
+def _model_for(data: YoloDataset, body: keras.Model, ignore_across_heads: bool, box_loss: str) -> keras.Model:
     """The training model that takes a data set's batches."""
     heads = data.heads
     settings = {"anchor_mask": heads.anchor_mask}
-    layer = YoloLoss(heads.anchors, heads.num_classes, ignore_across_heads=ignore_across_heads, **settings)
+    options = {"ignore_across_heads": ignore_across_heads, "box_loss": box_loss}
+    layer = YoloLoss(heads.anchors, heads.num_classes, **options, **settings)
     settings |= {"loss_layer": layer, "targets": data.targets}
     return create_model(body, heads.input_shape, heads.anchors, heads.num_classes, **settings)
 

@@ -8,7 +8,9 @@ from reference import ANCHORS
 
 from yolo_helpers.anchors import Heads
 from yolo_helpers.annotations import Annotation
+from yolo_helpers.augment import Augmentation
 from yolo_helpers.dataset import YoloDataset
+from yolo_helpers.images import open_image
 
 SHAPE = (96, 128)
 
@@ -165,3 +167,24 @@ def test_a_photograph_without_objects_and_an_empty_set(annotations):
     assert not any(target.any() for target in y_true)
     with pytest.raises(ValueError, match="no annotated photograph"):
         dataset([])
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_a_large_jpeg_is_decoded_smaller_and_its_boxes_with_it(tmp_path, orientation):
+    """A white box on black, seen through the network's input: it lies where the annotation says."""
+    pixels = np.zeros((1201, 1599, 3), np.uint8)
+    pixels[300:900, 400:1000] = 255
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(pixels).save(tmp_path / "large.jpg", exif=exif)
+    box = [400, 300, 1000, 900] if orientation == 1 else [1201 - 900, 400, 1201 - 300, 1000]
+    size = (1201, 1599) if orientation == 1 else (1599, 1201)
+    annotation = Annotation(tmp_path / "large.jpg", np.array([box], float), np.array([0]), size=size)
+    small = open_image(annotation.image_path, (192, 256))
+    assert max(small.size) <= 800  # of 1599
+    for augment in (False, Augmentation(colour=False)):
+        data = YoloDataset([annotation], Heads((96, 128), ANCHORS, 1), batch_size=1, augment=augment)
+        image, boxes = data.sample(0)
+        inside = np.argwhere(image.min(-1) > 190)
+        found = [*inside.min(0)[::-1], *(inside.max(0)[::-1] + 1)]
+        np.testing.assert_allclose(found, boxes[0, :4], atol=1.5)

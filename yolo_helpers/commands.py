@@ -157,7 +157,7 @@ def _add_train(commands) -> None:
         "network with weights, else 0)",
     )
     parser.add_argument(
-        "--epochs", type=_whole(0), help="second stage: everything (default: by the number of photographs, 15 to 100)"
+        "--epochs", type=_whole(0), help="second stage: everything (default: by the number of photographs, 10 to 100)"
     )
     parser.add_argument(
         "--learning-rate",

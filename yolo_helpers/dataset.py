@@ -116,13 +116,17 @@ class YoloDataset(keras.utils.PyDataset):
             The image (h, w, 3) uint8, and its boxes (N, 5): x_min, y_min, x_max, y_max in pixels of the input, class.
         """
         annotation, input_shape = self.annotations[i], self.heads.input_shape
-        image = open_image(annotation.image_path)
+        boxes, size = annotation.boxes, annotation.size
+        enough = tuple(2 * side for side in letterbox(size, input_shape).size) if size else None
+        image = open_image(annotation.image_path, enough)
+        if size and (image.height, image.width) != size:  # it was decoded smaller
+            boxes = boxes * np.float32([image.width / size[1], image.height / size[0]] * 2)
         if self.augment:
             rng = np.random.default_rng([self.seed, self.epoch, i])
-            pixels, boxes = self.augment(rng, image, annotation.boxes, input_shape)
+            pixels, boxes = self.augment(rng, image, boxes, input_shape)
         else:
             placement = letterbox((image.height, image.width), input_shape)
-            pixels, boxes = place(image, placement, input_shape), placement.to_input(annotation.boxes)
+            pixels, boxes = place(image, placement, input_shape), placement.to_input(boxes)
         boxes = clip_boxes(boxes, input_shape)
         visible = (boxes[:, 2:] - boxes[:, :2] > (1 if self.augment else 0)).all(1)
         return np.asarray(pixels), np.column_stack([boxes, annotation.classes])[visible].astype(np.float32)

@@ -70,7 +70,7 @@ class Start:
         """
         small, random = self.body.count_params() < SMALL, self.new_layers is None
         steps = 1500 if random or not small else 600
-        epochs = int(np.clip(-(-steps // batches), 15, 100)) if epochs is None else epochs
+        epochs = int(np.clip(-(-steps // batches), 10, 100)) if epochs is None else epochs
         if frozen_epochs is None:
             frozen_epochs = 0 if small or not self.new_layers else max(1, epochs // 4)
         if learning_rate is None:

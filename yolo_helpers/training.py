@@ -243,7 +243,7 @@ def _out_of_memory(data: YoloDataset) -> str:
     halve = f"halve it (--batch-size {count // 2}), " if count > 1 else ""
     return (
         f"There is not enough memory for a batch of {count} at {height} x {width} pixels: {halve}take a smaller input "
-        "(--input-shape), or on a GPU train in half precision."
+        "(--input-shape), or on a GPU half precision (--precision)."
     )
 
 

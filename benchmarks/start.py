@@ -5,7 +5,7 @@
 FOLDER holds BCCD, or it is fetched there. Each training is what `python -m yolo_helpers train --start …` does, with the
 same number of batches for any number of photographs; these are drawn from the set's own part for training by the seed.
 The best weights on the set's 87 photographs for validation are judged on its 72 for the test. `--record` writes
-data/recorded/start.json after each training; a line with the same settings is replaced.
+data/recorded/start.json after each training, in place of an earlier one of the same start, count and seed.
 """
 
 import argparse
@@ -60,13 +60,14 @@ def run(parts: dict, class_names: list, start: str, count: int, seed: int, optio
     validation = YoloDataset(parts["val"], heads, 8, targets="boxes")
     epochs = max(1, round(options.steps / len(data)))
     with tempfile.TemporaryDirectory() as folder:
-        how = {"evaluate_every": max(1, epochs // 6), "new_layers": chosen.new_layers, "verbose": 0}
+        how = {"evaluate_every": max(1, epochs // 6), "verbose": 0}
+        how |= {"box_loss": "ciou", "new_layers": chosen.new_layers}
         train(chosen.body, data, chosen.stages(len(data), epochs), folder, validation, class_names, **how)
         minutes = (time.monotonic() - begun) / 60
         read_weights(chosen.body, Path(folder) / BEST)
     scores = evaluate(inference_model(chosen.body, heads.input_shape), parts["test"], heads, class_names)
     return {
-        "start": Path(start).stem,
+        "start": start,
         "photographs": count,
         "seed": seed,
         "steps": epochs * len(data),
@@ -82,7 +83,7 @@ if __name__ == "__main__":
     parser.add_argument("--starts", nargs="+", default=["yolo-fastest", "micro"], help="as train --start takes them")
     parser.add_argument("--photographs", type=int, nargs="+", default=[20, 50, 100, 205])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
-    parser.add_argument("--steps", type=int, default=780, help="batches of 8 (default: %(default)s)")
+    parser.add_argument("--steps", type=int, default=520, help="batches of 8 (default: %(default)s)")
     parser.add_argument("--input-shape", type=int, nargs=2, metavar=("HEIGHT", "WIDTH"))
     parser.add_argument("--record", action="store_true")
     options = parser.parse_args()
@@ -98,15 +99,16 @@ if __name__ == "__main__":
             keras.backend.backend(): __import__(keras.backend.backend()).__version__,
         },
         "data": "Shenggan/BCCD_Dataset at commit d272fb14: train (205, drawn by the seed), val (87) and test (72)",
-        "runs": json.loads(RECORD.read_text(encoding="utf-8"))["runs"] if options.record and RECORD.exists() else [],
+        "command": f"python -m benchmarks.start --steps {options.steps}",
     }
     for seed in options.seeds:
         for count in options.photographs:
             for start in options.starts:
                 result = run(parts, class_names, start, count, seed, options)
                 print(json.dumps(result), flush=True)
-                same = ("start", "photographs", "seed", "steps", "input_shape")
-                others = [one for one in record["runs"] if any(one[name] != result[name] for name in same)]
-                record["runs"] = [*others, result]
                 if options.record:
-                    write_json(RECORD, record)
+                    same = ("start", "photographs", "seed")
+                    # Read anew each time: another command may be adding runs of its own.
+                    before = json.loads(RECORD.read_text(encoding="utf-8"))["runs"] if RECORD.exists() else []
+                    others = [one for one in before if any(one[name] != result[name] for name in same)]
+                    write_json(RECORD, record | {"runs": [*others, result]})

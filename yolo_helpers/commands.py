@@ -166,6 +166,12 @@ def _add_train(commands) -> None:
         "random weights)",
     )
     parser.add_argument(
+        "--box-loss",
+        choices=("xy_wh", "ciou"),
+        default="ciou",
+        help="how boxes are compared: by YOLOv3's terms xy and wh, or by CIoU in their place (default: %(default)s)",
+    )
+    parser.add_argument(
         "--precision",
         choices=("float32", "mixed_bfloat16", "mixed_float16"),
         default="float32",
@@ -269,6 +275,7 @@ def _train(options: argparse.Namespace) -> int:
         callbacks=[TensorBoard(options.folder / "tensorboard")] * has_tensorflow,
         save_every=options.save_every,
         resume=options.resume,
+        box_loss=options.box_loss,
         new_layers=start.new_layers,
         verbose=1 if sys.stdout.isatty() else 2,
     )

@@ -3,10 +3,19 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from reference import ANCHORS, MASKS, decode
 
 from yolo_helpers.anchors import grid_shapes
-from yolo_helpers.model import BODIES, inference_model, micro_yolo_body, tiny_yolo_body, yolo_body, yolo_head
+from yolo_helpers.model import (
+    BODIES,
+    FusedBatchNormalization,
+    inference_model,
+    micro_yolo_body,
+    tiny_yolo_body,
+    yolo_body,
+    yolo_head,
+)
 
 
 @pytest.mark.parametrize(
@@ -86,3 +95,28 @@ def test_the_inference_model_scales_pixels_and_shares_weights():
     body.layers[-1].bias.assign_add(np.ones(21, np.float32))
     for ours, plain in zip(detector(image), body(image / np.float32(255)), strict=True):
         np.testing.assert_allclose(ours, plain, atol=1e-5)
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("trainable", [True, False])
+def test_the_fused_normalisation_is_that_of_keras(training, trainable):
+    """Outputs, gradients and moving averages."""
+    rng = np.random.default_rng(0)
+    images, weights = (rng.normal(2, 3, (3, 4, 5, 6)).astype(np.float32) for _ in range(2))
+    found = []
+    for kind in (keras.layers.BatchNormalization, FusedBatchNormalization):
+        layer = kind(momentum=0.9, epsilon=1e-5, trainable=trainable)
+        layer.build(images.shape)
+        for variable, (low, high) in zip(layer.variables, [(0.5, 2), (-1, 1), (-2, 2), (1, 3)], strict=True):
+            variable.assign(np.linspace(low, high, 6))
+        x = tf.constant(images)
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            outputs = layer(x, training=training)
+            total = tf.reduce_sum(outputs * weights)
+        gradients = tape.gradient(total, [x, layer.gamma.value, layer.beta.value])
+        found.append([outputs, *gradients, *layer.variables])
+    for ours, keras_own in zip(*found, strict=True):
+        np.testing.assert_allclose(np.asarray(ours), np.asarray(keras_own), rtol=1e-4, atol=1e-5)
+    moved = not np.allclose(found[0][-2], np.linspace(-2, 2, 6))
+    assert moved == (training and trainable)

@@ -135,7 +135,7 @@ def start_from(
         if (
             len(body.outputs) == 2
             and not keeps_heads
-            and (small.mean() >= SMALL_OBJECTS if fine_head is None else fine_head)
+            and (small.sum() >= SMALL_OBJECTS * max(1, len(small)) if fine_head is None else fine_head)
         ):
             before = set(map(id, body.layers))
             body, anchors = with_fine_head(body, classes), default_anchors(3)

@@ -148,22 +148,24 @@ def _add_train(commands) -> None:
         choices=("auto", "yes", "no"),
         default="auto",
         help="give a published network with two heads a third one for small objects; auto: if one box in twenty or "
-        "more is small (default: %(default)s)",
+        "more is under some 38 pixels on the input (default: %(default)s)",
     )
     parser.add_argument(
         "--frozen-epochs",
         type=_whole(0),
-        help="first stage: what no weights were loaded into alone, at 1e-3 (default: a quarter of --epochs for a large "
-        "network with weights, else 0)",
+        help="epochs before, in which only what no weights were loaded into is trained, at 1e-3 (default: a quarter of "
+        "--epochs for a large network with weights, else 0)",
     )
     parser.add_argument(
-        "--epochs", type=_whole(0), help="second stage: everything (default: by the number of photographs, 10 to 100)"
+        "--epochs",
+        type=_whole(0),
+        help="in which all of it is trained (default: by the number of photographs, 10 to 100)",
     )
     parser.add_argument(
         "--learning-rate",
         type=_positive,
-        help="of that stage (default: 2e-3 from weights for a small network, 1e-4 for a large one; 5e-3 and 1e-3 from "
-        "random weights)",
+        help="in these epochs (default: 2e-3 from weights for a small network, 1e-4 for a large one; 5e-3 and 1e-3 "
+        "from random weights)",
     )
     parser.add_argument(
         "--box-loss",
@@ -184,12 +186,22 @@ def _add_train(commands) -> None:
         ("placement", "size, aspect and place stay: for a camera that never moves"),
     ):
         parser.add_argument(f"--no-{change}", action="store_true", help=what)
-    parser.add_argument("--batch-size", type=_whole(1), default=8, help="(default: %(default)s)")
+    parser.add_argument(
+        "--batch-size",
+        type=_whole(1),
+        default=8,
+        help="photographs a step; fewer take less memory (default: %(default)s)",
+    )
     parser.add_argument(
         "--workers", type=_whole(1), default=1, help="threads that read photographs (default: %(default)s)"
     )
-    parser.add_argument("--seed", type=_whole(0), default=0, help="(default: %(default)s)")
-    parser.add_argument("--folder", type=Path, required=True, help="where weights, checkpoint and settings are written")
+    parser.add_argument(
+        "--seed",
+        type=_whole(0),
+        default=0,
+        help="fixes what is chosen by chance, such as new weights (default: %(default)s)",
+    )
+    parser.add_argument("--folder", type=Path, required=True, help="a new folder for the results")
     parser.add_argument(
         "--save-every",
         type=_whole(1),
@@ -197,7 +209,9 @@ def _add_train(commands) -> None:
         metavar="EPOCHS",
         help="from one checkpoint to the next; more for a slow drive (default: %(default)s)",
     )
-    parser.add_argument("--resume", action="store_true", help="go on with the training in --folder")
+    parser.add_argument(
+        "--resume", action="store_true", help="go on with the training in --folder; give the other options as before"
+    )
 
 
 def _add_data_options(parser: argparse.ArgumentParser) -> None:
@@ -214,7 +228,7 @@ def _add_data_options(parser: argparse.ArgumentParser) -> None:
         default="error",
         help="boxes that reach outside their photograph by up to a tenth of it (default: %(default)s)",
     )
-    parser.add_argument("--allow-empty", action="store_true", help="take photographs even if none has an object")
+    parser.add_argument("--allow-empty", action="store_true", help="train even if not one photograph has a box")
     parser.add_argument(
         "--input-shape",
         type=_whole(1),

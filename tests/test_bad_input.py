@@ -286,7 +286,10 @@ REFUSED = {
         r"gone: there is no such file .* nor a published network.* give one of yolo-fastest, .* micro, or a path",
     ),
     "a start that is no network": (options("--start", "@"), r"holds 0 .cfg and 0 .weights, and no settings.json"),
-    "weights without their settings": (weights_apart, r"a.weights.h5: there is no settings.json beside it, .*: give"),
+    "weights without their settings": (
+        weights_apart,
+        r"a.weights.h5: give the folder of a training, with best.weights.h5",
+    ),
     "a run with weights of another network": (
         a_run(whole, num_classes=5),
         r"run: .*best.weights.h5 do not make a detector .*: copy them again",

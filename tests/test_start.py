@@ -200,3 +200,38 @@ def test_yolo_fastest_itself(smears):
     small = {layer.name for layer in start.new_layers if layer.get_weights()}
     assert len(start.body.outputs) == 3 and len(small) == 7  # three heads; two convolutions with normalisation
     assert [stage.frozen for stage in start.stages(100)] == [False]
+
+
+def test_heads_of_other_names_or_out_of_reach_are_made_anew(published, smears):
+    """The number of classes is not enough: a file of the first layers holds no heads."""
+    numbers = (published / "net.weights").read_bytes()
+    (published / "net.conv.2").write_bytes(numbers[: 20 + 4 * (4 * 4 + 3 * 9 * 4 + 4 * 4 + 9 * 4)])
+    start = start_from(published / "net.conv.2", smears, ["a", "b", "c", "d"], fine_head=False)
+    assert "all but its heads" in start.description
+    assert {layer.name for layer in output_convolutions(start.body)} <= {layer.name for layer in start.new_layers}
+
+
+def test_what_can_have_no_third_head_or_frozen_stage_says_so(published, smears):
+    with pytest.raises(ValueError, match="third head"):
+        start_from("micro", smears, CLASSES, fine_head=True)
+    kept = start_from(published / "net.weights", smears, ["a", "b", "c", "d"])
+    with pytest.raises(ValueError, match="frozen-epochs would train nothing"):
+        kept.stages(10, frozen_epochs=1)
+    with pytest.raises(ValueError, match="multiples of 32"):
+        start_from(published / "net.weights", smears, CLASSES, (100, 96))
+
+
+def test_an_earlier_training_is_gone_on_with_in_todays_precision(earlier, smears):
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        start = start_from(earlier, smears, ["one"])
+    finally:
+        keras.config.set_dtype_policy(before)
+    assert {layer.compute_dtype for layer in start.body.layers if layer.get_weights()} == {"bfloat16"}
+    assert {str(weight.dtype) for layer in start.body.layers for weight in layer.get_weights()} == {"float32"}
+
+
+def test_an_earlier_training_with_other_classes_takes_the_photographs_proportions(earlier, smears):
+    upright = [Annotation(a.image_path, a.boxes[:, [1, 0, 3, 2]], a.classes, size=(128, 96)) for a in smears]
+    assert start_from(earlier, upright, ["a", "b", "c"]).heads.input_shape == (128, 96)

@@ -387,6 +387,15 @@ def test_from_the_command_line(eagerly, tmp_path, capsys):
     main([*arguments, "--resume"])
 
 
+def test_a_resumed_training_has_the_box_loss_that_it_had(eagerly, smears, tmp_path):
+    data = batches(smears[:4], targets="boxes")
+    train(new_body(), data, [Stage(1, 1e-3)], tmp_path, verbose=0)
+    with pytest.raises(ValueError, match="has another box_loss"):
+        train(new_body(), data, [Stage(2, 1e-3)], tmp_path, resume=True, box_loss="ciou", verbose=0)
+    with pytest.raises(ValueError, match="box_loss: expected 'xy_wh' or 'ciou', found 'CIoU'"):
+        train(new_body(), data, [Stage(1, 1e-3)], tmp_path / "new", box_loss="CIoU", verbose=0)
+
+
 def test_the_command_line_starts_from_darknets_weights(eagerly, smears, tmp_path, monkeypatch, capsys):
     started = []
     monkeypatch.setattr("yolo_helpers.commands.train", lambda body, *_, **__: started.append(body))

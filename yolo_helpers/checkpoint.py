@@ -8,6 +8,7 @@ import contextlib
 import csv
 import errno
 import io
+import json
 import math
 import os
 import shutil
@@ -51,8 +52,10 @@ class Checkpoint(keras.callbacks.Callback):
         self.weights, self.saved, self.failure = None, 0, None  # of `state.json`: its weights, its epoch
         self.restored, self.memories, self.seeds = True, [], []
         if (self.folder / STATE).exists():
-            names = ("history", "best", "stopped", "weights", "callbacks", "seeds")
-            self.rows, self.best, self.stopped, weights, self.memories, self.seeds = stored(self.folder / STATE, names)
+            names = ("history", "best", "stopped", "weights", "callbacks")
+            self.rows, self.best, self.stopped, weights, self.memories = stored(self.folder / STATE, names)
+            # Earlier versions wrote none.
+            self.seeds = json.loads((self.folder / STATE).read_text(encoding="utf-8")).get("seeds", [])
             self.weights, self.saved, self.restored = self.folder / weights, self.epoch, False
             self._remove_leftovers()
 
@@ -85,7 +88,7 @@ class Checkpoint(keras.callbacks.Callback):
                 f"{self.folder}: the stage that was interrupted there trained other layers, or in another way: to go "
                 "on with it, give the same stages; for a new training, choose another folder."
             ) from error
-        for variable, value in zip(_seeds(model), self.seeds, strict=True):
+        for variable, value in zip(_seeds(model), self.seeds, strict=False):
             variable.assign(np.array(value, variable.dtype))
         self.restored = True
         self._remind()

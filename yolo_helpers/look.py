@@ -25,9 +25,8 @@ from yolo_helpers.annotations import Annotation, shared_photographs, survey
 from yolo_helpers.boxes import letterbox
 from yolo_helpers.images import ImageError, open_image
 from yolo_helpers.progress import progress
-from yolo_helpers.start import SMALL_AREA
+from yolo_helpers.start import SMALL_AREA, has_small_objects
 
-HEADS = 3  # of the networks that are made for the reader's own photographs
 NAMES_OF_FORMATS = {"text": "keras-yolo3", "voc": "Pascal VOC", "coco": "COCO", "yolo": "YOLO", "labelme": "labelme"}
 NARROW = 2.0  # pixels of the input: what is narrower leaves hardly a trace there
 
@@ -145,7 +144,7 @@ def look(
     (True, 8)
     """
     if input_shape is not None:
-        grid_shapes(input_shape, HEADS)
+        grid_shapes(input_shape, 1)
     seen = survey(path, **options)
     parts, problems, remarks = seen.parts, seen.faults, seen.remarks
     if validation is not None:
@@ -207,7 +206,7 @@ def _look_at_slots(found: Look) -> None:
     found.sizes = box_sizes(every, found.input_shape)
     learnt = found.parts.get("train", [])
     fitted_to = box_sizes(learnt, found.input_shape) if len(_classes(learnt)) else found.sizes
-    anchors = kmeans_anchors(fitted_to, default_anchors(HEADS))
+    anchors = kmeans_anchors(fitted_to, default_anchors(3 if has_small_objects(fitted_to) else 2))
     for annotation in every:
         count = len(annotation.classes) - slots_taken(annotation, found.input_shape, anchors)
         if count:
@@ -230,7 +229,7 @@ def slots_taken(annotation: Annotation, input_shape: tuple[int, int], anchors: n
     """
     placed = letterbox(annotation.size, input_shape).to_input(annotation.boxes)
     best = anchor_iou(placed[:, 2:] - placed[:, :2], anchors).argmax(1)
-    stride = np.array(STRIDES[::-1])[best // ANCHORS_PER_HEAD]
+    stride = np.array(STRIDES[: len(anchors) // ANCHORS_PER_HEAD][::-1])[best // ANCHORS_PER_HEAD]
     centres = (placed[:, :2] + placed[:, 2:]) / 2
     cells = np.minimum(centres // stride[:, None], np.array(input_shape[::-1]) // stride[:, None] - 1)
     return len(np.unique(np.column_stack([best, cells]), axis=0))

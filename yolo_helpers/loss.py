@@ -7,10 +7,10 @@ For every slot (one anchor at one cell), with `is_object` = 1 where a true box w
     confidence  is_object * BCE(1, raw_c) + (1 - is_object) * not_ignored * BCE(0, raw_c)
     class       is_object * BCE(one-hot class, raw_class)
 
-BCE is the cross-entropy of a sigmoid. A slot is ignored where the box that it predicts overlaps some true box of the
-same head by `ignore_thresh` or more: it is neither right nor wrong. (Darknet looks at the true boxes of all heads:
-`ignore_across_heads`.) Source: keras-yolo3 (commit e6598d1), whose batch loss is the mean of the numbers here; the
-formula's origin is darknet's `yolo_layer.c` and arXiv:1804.02767.
+BCE is the cross-entropy of a sigmoid. (As an option, `ciou` takes the place of the first two.) A slot is ignored where
+the box that it predicts overlaps some true box of the same head by `ignore_thresh` or more: it is neither right nor
+wrong. (Darknet looks at the true boxes of all heads: `ignore_across_heads`.) Source: keras-yolo3 (commit e6598d1),
+whose batch loss is the mean of the numbers here; the formula's origin is darknet's `yolo_layer.c` and arXiv:1804.02767.
 
 An image has thousands of slots and few objects, and three of the four terms belong to objects alone. So the slots with
 an object are found first, in the targets or from the boxes themselves, and only the confidence is computed for all.
@@ -31,6 +31,20 @@ TERMS = ("xy", "wh", "confidence", "class")
 TERMS_OF = {"xy_wh": TERMS, "ciou": ("ciou", "confidence", "class")}  # by `box_loss`
 CIOU_WEIGHT = 3.0  # with it blood cells were found a little better than with xy and wh (benchmarks/README.md)
 TRUE_BOXES_AT_ONCE = 4  # of the ignore mask: each turn of its loop compares all slots with this many boxes
+
+
+def terms_of(box_loss: str) -> tuple[str, ...]:
+    """The names of the terms.
+
+    Args:
+        box_loss: how boxes are compared, see `yolo_loss`.
+
+    Raises:
+        ValueError: for another word.
+    """
+    if box_loss not in TERMS_OF:
+        raise ValueError(f"box_loss: expected {' or '.join(map(repr, TERMS_OF))}, found {box_loss!r}.")
+    return TERMS_OF[box_loss]
 
 
 @keras.saving.register_keras_serializable(package="yolo_helpers")
@@ -57,7 +71,7 @@ def yolo_loss(
     input_shape: tuple[int, int] | None = None,
     box_loss: str = "xy_wh",
 ) -> Tensor:
-    """The loss of each image, the sum of the four terms over all heads and slots.
+    """The loss of each image, the sum of the terms over all heads and slots.
 
     Args:
         args: [*outputs, *y_true], coarsest head first: the raw outputs (B, h, w, 3 (5 + C)) and the targets
@@ -104,7 +118,7 @@ def yolo_loss_terms(
     input_shape: tuple[int, int] | None = None,
     box_loss: str = "xy_wh",
 ) -> dict[str, Tensor]:
-    """The four terms of `yolo_loss`, which has the same arguments.
+    """The terms of `yolo_loss`, which has the same arguments.
 
     Returns:
         {'xy', 'wh', 'confidence', 'class'}, each (B,); 'ciou' in place of 'xy' and 'wh' where that is the `box_loss`.
@@ -113,8 +127,7 @@ def yolo_loss_terms(
         ValueError: if `args` holds neither one output and one target for each head, nor the outputs and boxes; for an
             unknown `box_loss`.
     """
-    if box_loss not in TERMS_OF:
-        raise ValueError(f"box_loss: expected {' or '.join(map(repr, TERMS_OF))}, found {box_loss!r}.")
+    names = terms_of(box_loss)
     anchors = np.asarray(anchors, np.float32).reshape(-1, 2)  # (A, 2)
     anchor_mask = default_anchor_mask(len(anchors)) if anchor_mask is None else anchor_mask
     heads = len(anchor_mask)
@@ -168,7 +181,7 @@ def yolo_loss_terms(
         wh = ops.sum(is_object * scale * 0.5 * ops.square(ops.log(true_wh / anchor) - raw[..., 2:4]), (1, 2))  # (B,)
         of_box = [xy, wh]
     of_class = ops.sum(is_object * _bce(true[..., 5:], raw[..., 5:]), (1, 2))  # (B,)
-    return dict(zip(TERMS_OF[box_loss], (*of_box, confidence, of_class), strict=True))
+    return dict(zip(names, (*of_box, confidence, of_class), strict=True))
 
 
 def _outputs_and_targets(args, heads):
@@ -409,7 +422,7 @@ class YoloLoss(keras.layers.Layer):
             "box_loss": box_loss,
         }
         # On JAX Keras cannot update a layer's metrics in training (keras issue 21639), so nothing is logged there.
-        self.means = [keras.metrics.Mean(name) for name in TERMS_OF[box_loss] if keras.backend.backend() != "jax"]
+        self.means = [keras.metrics.Mean(name) for name in terms_of(box_loss) if keras.backend.backend() != "jax"]
 
     def call(self, inputs):
         """[*outputs, *y_true] or [*outputs, true_boxes] in, one number an image out: (B, 1)."""

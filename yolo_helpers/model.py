@@ -253,6 +253,8 @@ def output_convolutions(body: keras.Model) -> list[keras.Layer]:
 def with_heads(body: keras.Model, num_classes: int | None, input_shape: tuple[int, int]) -> keras.Model:
     """The layers and weights of a body behind an input of another size, with new output convolutions.
 
+    Computes in the precision that Keras is set to (`keras.config.set_dtype_policy`).
+
     Args:
         body: image in, raw heads with three anchors each out.
         num_classes: C of the new heads; None: the heads stay as they are.
@@ -261,7 +263,11 @@ def with_heads(body: keras.Model, num_classes: int | None, input_shape: tuple[in
     Returns:
         A body of its own, which shares no weights with the first.
     """
-    copy = keras.models.clone_model(body, input_tensors=keras.Input((*input_shape, 3)))
+
+    def renewed(layer):  # in today's precision, not in that of an earlier training
+        return type(layer).from_config(layer.get_config() | {"dtype": keras.config.dtype_policy().name})
+
+    copy = keras.models.clone_model(body, input_tensors=keras.Input((*input_shape, 3)), clone_function=renewed)
     copy.set_weights(body.get_weights())
     if num_classes is None:
         return copy
@@ -285,10 +291,19 @@ def with_fine_head(body: keras.Model, num_classes: int) -> keras.Model:
 
     Returns:
         A body with three heads. What is new in it has no weights from anywhere.
+
+    Raises:
+        ValueError: if the body has no layer of stride 8.
     """
     rows, columns = (2 * side for side in body.outputs[-1].shape[1:3])
-    fine = [layer.output for layer in body.layers if layer.output.shape[1:3] == (rows, columns)][-1]
-    x = layers.Concatenate()([layers.UpSampling2D(2)(output_convolutions(body)[-1].input), fine])
+    fine = [
+        layer.output
+        for layer in body.layers
+        if layer.output.shape[1:3] == (rows, columns) and not isinstance(layer, layers.ZeroPadding2D)
+    ]
+    if not fine:
+        raise ValueError("The network has no layer of stride 8, which a third head needs: leave that out.")
+    x = layers.Concatenate()([layers.UpSampling2D(2)(output_convolutions(body)[-1].input), fine[-1]])
     # Numbers behind all that are there, which tell darknet's order (see `darknet`).
     first = 1 + max(int(found) for layer in body.layers if (found := layer.name.rpartition("_")[2]).isdigit())
     regularizer = keras.regularizers.L2(L2)

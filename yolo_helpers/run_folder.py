@@ -90,18 +90,17 @@ def load_detector(folder: str | Path) -> tuple[keras.Model, Heads, list[str]]:
     return inference_model(body, heads.input_shape), heads, class_names
 
 
-def load_body(folder: str | Path, weights: str = BEST) -> tuple[keras.Model, Heads, list[str]]:
+def load_body(folder: str | Path) -> tuple[keras.Model, Heads, list[str]]:
     """The body within `load_detector`'s model, with the same errors.
 
     Args:
         folder: of a training that has ended an epoch.
-        weights: name of the file in it.
 
     Returns:
         Image 0..1 in, raw heads out; its heads, and the names of its classes.
     """
     folder = Path(folder)
-    for name in (SETTINGS, NETWORK, weights):
+    for name in (SETTINGS, NETWORK, BEST):
         if not (folder / name).is_file():
             raise ValueError(f"{folder} holds no {name}: give the folder of a training that has ended an epoch.")
     try:
@@ -109,13 +108,13 @@ def load_body(folder: str | Path, weights: str = BEST) -> tuple[keras.Model, Hea
         class_names = list(settings["classes"])
         heads = Heads(settings["input_shape"], settings["anchors"], len(class_names), settings["anchor_mask"])
         body = keras.models.model_from_json((folder / NETWORK).read_text(encoding="utf-8"))
-        body.load_weights(folder / weights)
+        body.load_weights(folder / BEST)
         if [head.shape[-1] for head in body.outputs] != [heads.channels] * len(heads.grids):
             raise ValueError(f"{NETWORK} has other heads than {SETTINGS}")
     except Exception as error:  # damaged files make Keras and HDF5 raise nearly anything
         reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
         raise ValueError(
-            f"{folder}: {SETTINGS}, {NETWORK} and {weights} do not make a detector ({reason:.200}): "
+            f"{folder}: {SETTINGS}, {NETWORK} and {BEST} do not make a detector ({reason:.200}): "
             "copy them again from one training, or train again."
         ) from error
     return body, heads, class_names

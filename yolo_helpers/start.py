@@ -13,15 +13,17 @@ import numpy as np
 
 from yolo_helpers.anchors import (
     ANCHORS_PER_HEAD,
+    DATA,
     Heads,
     anchor_iou,
     box_sizes,
     default_anchors,
     fitting_shape,
     get_anchors,
+    grid_shapes,
     kmeans_anchors,
 )
-from yolo_helpers.annotations import Annotation
+from yolo_helpers.annotations import Annotation, get_classes
 from yolo_helpers.darknet import build_body, layers_from, load_weights, read_cfg
 from yolo_helpers.download import NETWORKS, fetch_network
 from yolo_helpers.model import micro_yolo_body, output_convolutions, with_fine_head, with_heads
@@ -67,9 +69,14 @@ class Start:
             batches: of an epoch.
             epochs, learning_rate: of the stage that trains all layers.
             frozen_epochs: of the stage before, which trains the new layers alone.
+
+        Raises:
+            ValueError: for frozen epochs where no layer is new.
         """
         small, random = self.body.count_params() < SMALL, self.new_layers is None
         steps = 1500 if random or not small else 600
+        if frozen_epochs and self.new_layers == []:
+            raise ValueError("All weights were taken over, so --frozen-epochs would train nothing: leave it out.")
         epochs = int(np.clip(-(-steps // batches), 10, 100)) if epochs is None else epochs
         if frozen_epochs is None:
             frozen_epochs = 0 if small or not self.new_layers else max(1, epochs // 4)
@@ -91,37 +98,42 @@ def start_from(
 
     Args:
         start: a name of `yolo_helpers.download.NETWORKS`, which is fetched if need be; "micro", the miniature from
-            random weights; or a path: of a training's folder, or of a `.weights.h5` in it; of darknet's weights, or of
-            a folder with them and their cfg; of a cfg alone, for random weights.
+            random weights; or a path: of a training's folder; of darknet's weights, or of a folder with them and their
+            cfg; of a cfg alone, for random weights.
         photographs: to learn from.
         class_names: in order. An earlier training with the same ones goes on with its heads, anchors and input, and so
-            does a network of darknet's with as many.
+            does a network of darknet's, at a path, with as many.
         input_shape: (height, width) in pixels, multiples of 32; when None as many pixels as the network was made for,
             up to 416 x 416, in the photographs' proportions.
         anchors_path: file of anchors; when None the network's own, fitted to the boxes by k-means.
-        fine_head: add a head of stride 8 to a published network with two; when None, if one box in twenty or more is of
-            a size for it.
+        fine_head: add a head of stride 8 to a network of darknet's with two, if its heads are made anew; when None,
+            where one box in twenty or more is of a size for it.
 
     Raises:
-        ValueError: if there is no such network, or its files cannot be had or do not fit.
+        ValueError: if there is no such network, its files cannot be had or do not fit, or it can have no third head.
     """
     classes, path = len(class_names), Path(start)
-    keeps_heads = False
+    keeps_heads = gets_head = False
+    if input_shape is not None:
+        grid_shapes(input_shape, 1)  # before anything is fetched
     if start == MICRO:
         input_shape = input_shape or fitting_shape(photographs, SMALL_AREA)
         body = micro_yolo_body(keras.Input((*input_shape, 3)), ANCHORS_PER_HEAD, classes)
         anchors, new_layers, description = default_anchors(len(body.outputs)), None, "random weights"
     elif start not in NETWORKS and (run := _run_of(path)):
-        old, heads, names = load_body(run, BEST if path == run else path.name)
+        old, heads, names = load_body(run)
         keeps_heads = list(names) == list(class_names)
-        input_shape = input_shape or heads.input_shape
+        area = heads.input_shape[0] * heads.input_shape[1]
+        input_shape = input_shape or (heads.input_shape if keeps_heads else fitting_shape(photographs, area))
         body = with_heads(old, None if keeps_heads else classes, input_shape)
         anchors, new_layers = _by_head(heads), [] if keeps_heads else output_convolutions(body)
         description = f"the training in {run}, {'heads included' if keeps_heads else 'all but its heads'}"
     else:
         cfg_path, weights = fetch_network(start) if start in NETWORKS else _darknets_files(path)
-        cfg = read_cfg(cfg_path)
-        keeps_heads = weights is not None and cfg.num_classes == classes
+        cfg = read_cfg(cfg_path, weights)
+        known = get_classes(DATA / "coco_classes.txt") if start in NETWORKS else class_names
+        same = cfg.num_classes == classes and list(known) == list(class_names)
+        keeps_heads = same and weights is not None and _holds_heads(cfg_path, weights)
         area = min(AREA, cfg.input_shape[0] * cfg.input_shape[1])
         input_shape = input_shape or (cfg.input_shape if keeps_heads else fitting_shape(photographs, area))
         body, anchors = build_body(cfg_path, classes, input_shape), _by_head(cfg)
@@ -131,23 +143,25 @@ def start_from(
             new = layers_from(body, count) + ([] if keeps_heads else output_convolutions(body))
             new_layers = list({id(layer): layer for layer in new}.values())
             description = f"{weights}, {'heads included' if keeps_heads else 'all but its heads'}"
-        small = anchor_iou(box_sizes(photographs, input_shape), default_anchors(3)).argmax(1) < ANCHORS_PER_HEAD
-        if (
-            len(body.outputs) == 2
-            and not keeps_heads
-            and (small.sum() >= SMALL_OBJECTS * max(1, len(small)) if fine_head is None else fine_head)
-        ):
+        if len(body.outputs) == 2 and not keeps_heads:
+            gets_head = has_small_objects(box_sizes(photographs, input_shape)) if fine_head is None else fine_head
+        if gets_head:
             before = set(map(id, body.layers))
             body, anchors = with_fine_head(body, classes), default_anchors(3)
             if weights:
                 new_layers += [layer for layer in body.layers if id(layer) not in before]
             description += ", and a third head for small objects"
+    if fine_head and not gets_head:
+        raise ValueError(
+            "A third head can be given to a network of darknet's with two heads that are made anew: leave it out "
+            "(--fine-head), or start from another network."
+        )
     if anchors_path is not None:
         given = get_anchors(anchors_path)
         if len(given) != len(anchors):
             raise ValueError(
                 f"{anchors_path}: found {len(given)} anchors, expected {len(anchors)}, since the network of --start "
-                f"has {len(body.outputs)} heads."
+                f"has {len(body.outputs)} heads{' (with --fine-head no it has two)' if gets_head else ''}."
             )
         anchors = given
     elif not keeps_heads:
@@ -156,15 +170,32 @@ def start_from(
 
 
 def _run_of(path: Path) -> Path | None:
-    """The folder of the training that a path names or lies in, if there is one."""
+    """The folder of the training that a path names, itself or its best weights, if there is one."""
     if path.is_file() and path.suffix == ".h5":
-        if not (path.parent / SETTINGS).is_file():
-            raise ValueError(
-                f"{path}: there is no {SETTINGS} beside it, which says what network it is of: give the folder of a "
-                "training, or a file in it."
-            )
+        if path.name != BEST or not (path.parent / SETTINGS).is_file():
+            raise ValueError(f"{path}: give the folder of a training, with {BEST} and {SETTINGS} in it.")
         return path.parent
     return path if (path / SETTINGS).is_file() else None
+
+
+def _holds_heads(cfg_path: Path, weights: Path) -> bool:
+    """Whether a weights file fits a cfg wholly, and does not end before the heads or have those of other classes."""
+    body = build_body(cfg_path)
+    try:
+        count, _ = load_weights(body, weights)
+    except ValueError:
+        return False
+    return not set(map(id, layers_from(body, count))) & set(map(id, output_convolutions(body)))
+
+
+def has_small_objects(sizes: np.ndarray) -> bool:
+    """Whether one box in twenty or more is of a size for a head of stride 8.
+
+    Args:
+        sizes: (N, 2), width and height of the boxes in pixels of the network's input.
+    """
+    small = anchor_iou(sizes, default_anchors(3)).argmax(1) < ANCHORS_PER_HEAD
+    return bool(small.sum() >= SMALL_OBJECTS * max(1, len(small)))
 
 
 def _darknets_files(path: Path) -> tuple[Path, Path | None]:

@@ -23,7 +23,7 @@ from yolo_helpers.dataset import YoloDataset
 from yolo_helpers.detection import Detections
 from yolo_helpers.evaluation import AveragePrecision
 from yolo_helpers.files import failure_warned
-from yolo_helpers.loss import YoloLoss, identity_loss
+from yolo_helpers.loss import YoloLoss, identity_loss, terms_of
 from yolo_helpers.model import inference_model, output_convolutions
 from yolo_helpers.plots import save_found
 from yolo_helpers.run_folder import write_run
@@ -90,7 +90,7 @@ def train(
     Where that cannot be written, as on a drive that is full or gone, a warning says so, the training goes on, and the
     next epoch tries again.
 
-    Beside the loss stand its four terms (`xy`, `wh`, `confidence`, `class`; not on JAX), and likewise for validation.
+    Beside the loss stand its terms (`xy`, `wh`, `confidence`, `class`; not on JAX), and likewise for validation.
 
     Args:
         body: image 0..1 in, raw heads out; its weights change.
@@ -144,6 +144,12 @@ def train(
         parts["validation"] = validation_data.annotations
     write_run(folder, body, heads, names, parts, resume)
     checkpoint = Checkpoint(folder, body, callbacks, save_every)
+    before = {name for row in checkpoint.rows[-1:] for name in row}
+    if before & {"xy", "ciou"} and not before >= set(terms_of(box_loss)):
+        raise ValueError(
+            f"{folder}: the training there has another box_loss: to go on with it, give the same options; for a new "
+            "one, choose another folder."
+        )
     watch = [*callbacks, checkpoint]
     if validation_data is not None:
         detector = inference_model(body, heads.input_shape)

@@ -217,7 +217,8 @@ def test_trouble_with_the_folder_ends_no_training(smears, whole, faults, trouble
         assert run(smears, faults.folder, resume=True) == whole[0]
     assert epochs_in(faults.folder) == 6
     # A best epoch that could not be saved is lost where the training went on, and found again where it is resumed.
-    best = max((epoch for epoch in range(6) if to_the_end or epoch + 1 not in unsaved), key=SCORES.__getitem__)
+    saved = [epoch for epoch in range(6) if to_the_end or epoch + 1 not in unsaved]
+    best = max(saved, key=lambda epoch: (SCORES[epoch], epoch))
     assert best_in(faults.folder) == whole[1][best]
     assert not list(faults.folder.glob(".writing-*"))
 
@@ -309,3 +310,9 @@ def test_half_precision_and_dropout_go_on_as_they_were(smears, tmp_path, policy,
     assert all(
         found.boxes.dtype == np.float32 and len(found.boxes) for found in detect(detector, photographs, heads, 0)
     )
+
+
+def test_of_equal_scores_the_latest_body_is_the_best(smears, whole, tmp_path, monkeypatch):
+    monkeypatch.setitem(globals(), "SCORES", [0.1, 1.0, 0.5, 1.0, 1.0, 0.9])
+    run(smears, tmp_path)
+    assert best_in(tmp_path) == whole[1][4]

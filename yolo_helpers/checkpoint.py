@@ -116,8 +116,9 @@ class Checkpoint(keras.callbacks.Callback):
             self._write_table()
         due = self.epoch % self.save_every == 0 or self.epoch == self.params["epochs"] or self.stopped or self.failure
         score = logs.get("val_AP50")
-        # Where no validation photograph has an object, every AP50 is NaN: the latest counts.
-        better = score is not None and (self.best is None or not score <= self.best)
+        # Of equal ones the latest counts: the objects of a few photographs are soon all found, and going on still helps
+        # with others. Where no validation photograph has an object, every AP50 is NaN, which is not below anything.
+        better = score is not None and (self.best is None or not score < self.best)
         try:
             if better or (due and "val_loss" not in logs):
                 _save_weights(self.body, self.folder / BEST)

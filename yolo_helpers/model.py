@@ -130,9 +130,9 @@ def decode_boxes(raw: Tensor, cell: Tensor, cells: Tensor, anchor: Tensor) -> tu
 class FusedBatchNormalization(layers.BatchNormalization):
     """Keras' BatchNormalization, in training on TensorFlow as one operation in place of some twenty.
 
-    Each of those reads and writes the whole tensor, which in a network of narrow layers takes as long as its
-    convolutions (benchmarks/README.md). XLA joins them by itself; other backends, and other precisions than float32,
-    go the way of Keras' own.
+    Each of those reads and writes the whole tensor. In Yolo-Fastest, a network of narrow layers, that was a third of a
+    step on a processor (benchmarks/README.md). XLA joins them by itself; other backends, and other precisions than
+    float32, go the way of Keras' own.
     """
 
     def call(self, inputs, training=None, mask=None):

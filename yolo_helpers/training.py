@@ -97,9 +97,9 @@ def train(
         train_data: batches to learn from; their heads and kind of targets are those of the training model.
         stages: one after another.
         folder: where all is written: what `load_detector` reads, `best.weights.h5` among it (the body with the best
-            AP50 on the validation photographs, or the latest body if there are none); `train.txt` and
-            `validation.txt`, which `read_annotations` reads; `history.csv`; the checkpoint; and after each AP50 a
-            picture `found-0005.png` of what is found on the first four validation photographs.
+            AP50 on the validation photographs, of equal ones the latest, or the latest body if there are none);
+            `train.txt` and `validation.txt`, which `read_annotations` reads; `history.csv`; the checkpoint; and after
+            each AP50 a picture `found-0005.png` of what is found on the first four validation photographs.
         validation_data: batches for `val_loss` and AP50, of the same kind.
         class_names: names of the classes; numbers when None.
         evaluate_every: epochs from one AP50 to the next.
@@ -111,7 +111,8 @@ def train(
         resume: go on from the checkpoint in `folder`, if there is one.
         ignore_across_heads: see `yolo_loss`. As darknet has it when True, which was a little better on real
             photographs (benchmarks/README.md).
-        box_loss: see `yolo_loss`. "ciou" was a little better on real photographs (benchmarks/README.md).
+        box_loss: see `yolo_loss`. "ciou", the default of the command, was a little better on real photographs
+            (benchmarks/README.md).
         new_layers: what a frozen stage trains; the output convolutions when None. See `yolo_helpers.start`.
         verbose: as in `fit`; when not 0, the boxes of each class, what a stage trains and the time left are printed
             too.

@@ -147,8 +147,8 @@ def _add_train(commands) -> None:
         "--fine-head",
         choices=("auto", "yes", "no"),
         default="auto",
-        help="give a published network with two heads a third one for small objects; auto: if one box in twenty or "
-        "more is under some 38 pixels on the input (default: %(default)s)",
+        help="give a network of darknet's with two heads, such as yolo-fastest, a third one for small objects; auto: "
+        "if one box in twenty or more is under some 38 pixels on the input (default: %(default)s)",
     )
     parser.add_argument(
         "--frozen-epochs",

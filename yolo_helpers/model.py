@@ -286,7 +286,8 @@ def with_fine_head(body: keras.Model, num_classes: int) -> keras.Model:
     depthwise and a 1x1 convolution.
 
     Args:
-        body: image in, two raw heads of stride 32 and 16 with three anchors each out. Its layers are shared.
+        body: of `build_body`: image in, two raw heads of stride 32 and 16 with three anchors each out. Its layers are
+            shared.
         num_classes: C.
 
     Returns:
@@ -304,8 +305,10 @@ def with_fine_head(body: keras.Model, num_classes: int) -> keras.Model:
     if not fine:
         raise ValueError("The network has no layer of stride 8, which a third head needs: leave that out.")
     x = layers.Concatenate()([layers.UpSampling2D(2)(output_convolutions(body)[-1].input), fine[-1]])
-    # Numbers behind all that are there, which tell darknet's order (see `darknet`).
-    first = 1 + max(int(found) for layer in body.layers if (found := layer.name.rpartition("_")[2]).isdigit())
+    # Numbers behind those of all convolutions, which tell darknet's order (see `darknet`).
+    first = 1 + max(
+        int(layer.name.removeprefix("conv2d_")) for layer in body.layers if layer.name.startswith("conv2d_")
+    )
     regularizer = keras.regularizers.L2(L2)
     settings = {"padding": "same", "use_bias": False}
     for number, convolution in (

@@ -63,7 +63,9 @@ class Start:
         """How a training from here goes on, but for what is given.
 
         A small network with weights from elsewhere is trained as a whole from the first step on, at 2e-3. A large one
-        is trained as keras-yolo3 does it: at first its new layers alone, at 1e-3, then all of it at 1e-4.
+        is trained as keras-yolo3 does it: at first its new layers alone, at 1e-3, then all of it at 1e-4. From random
+        weights all is trained at once, at 5e-3 or, a large network, 1e-3. Epochs: as many as 600 batches need, 1500 for
+        a large network or random weights, but 10 to 100.
 
         Args:
             batches: of an epoch.
@@ -130,10 +132,12 @@ def start_from(
         description = f"the training in {run}, {'heads included' if keeps_heads else 'all but its heads'}"
     else:
         cfg_path, weights = fetch_network(start) if start in NETWORKS else _darknets_files(path)
-        cfg = read_cfg(cfg_path, weights)
+        cfg = read_cfg(cfg_path)
         known = get_classes(DATA / "coco_classes.txt") if start in NETWORKS else class_names
         same = cfg.num_classes == classes and list(known) == list(class_names)
         keeps_heads = same and weights is not None and _holds_heads(cfg_path, weights)
+        if keeps_heads:
+            cfg = read_cfg(cfg_path, weights)  # with the masks that these heads were trained with
         area = min(AREA, cfg.input_shape[0] * cfg.input_shape[1])
         input_shape = input_shape or (cfg.input_shape if keeps_heads else fitting_shape(photographs, area))
         body, anchors = build_body(cfg_path, classes, input_shape), _by_head(cfg)

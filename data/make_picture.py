@@ -28,9 +28,10 @@ from yolo_helpers.anchors import DATA, Heads, box_sizes, get_anchors, kmeans_anc
 from yolo_helpers.annotations import read_annotations
 from yolo_helpers.dataset import YoloDataset
 from yolo_helpers.detection import Detections, detect
+from yolo_helpers.graph import show_graph
 from yolo_helpers.loss import identity_loss
 from yolo_helpers.model import inference_model, micro_yolo_body
-from yolo_helpers.plots import show_boxes, show_graph
+from yolo_helpers.plots import show_boxes
 from yolo_helpers.smear import CLASS_NAMES, draw_smear, write_smears
 from yolo_helpers.training_model import create_model
 

@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 from matplotlib import font_manager
 from matplotlib.colors import to_hex, to_rgb
-from matplotlib.patches import FancyBboxPatch, Rectangle
-from matplotlib.text import Annotation
+from matplotlib.patches import Rectangle
 from PIL import Image
 
 from yolo_helpers.annotations import Annotation as Photograph
@@ -21,7 +20,6 @@ from yolo_helpers.plots import (
     COLOURS,
     save_boxes,
     show_boxes,
-    show_graph,
     show_grid,
     show_history,
     show_mistakes,
@@ -221,95 +219,3 @@ def test_history_leaves_out_what_is_none():
     assert score.get_xydata().tolist() == [[2, 0.5]]
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["loss", "val_AP50"]
     assert loss.get_marker() != score.get_marker()  # never by colour alone
-
-
-# The graphs
-
-
-def boxes_of(ax):
-    return {patch.get_gid(): patch for patch in ax.patches if isinstance(patch, FancyBboxPatch)}
-
-
-def arrows_of(ax):
-    return [text for text in ax.texts if isinstance(text, Annotation)]
-
-
-def inside(point, box):
-    (x1, y1), (x2, y2) = box.get_bbox().get_points()
-    return x1 - 0.06 <= point[0] <= x2 + 0.06 and y1 - 0.06 <= point[1] <= y2 + 0.06
-
-
-HEADS = {"image", "to_0_1", "body", "head_0", "head_1", "head_2"}
-TRAINING = HEADS | {"y_true_0", "y_true_1", "y_true_2", "yolo_loss", "identity", "optimiser", "target"}
-INFERENCE = HEADS | {"yolo_eval", "boxes"}
-
-
-@pytest.mark.parametrize(("kind", "names"), [("training", TRAINING), ("inference", INFERENCE)])
-def test_graph_has_a_box_with_a_text_for_each_step(kind, names):
-    ax = show_graph(kind)
-    boxes = boxes_of(ax)
-    assert set(boxes) == names
-    texts = [text for text in ax.texts if text.get_text()]
-    assert len(texts) == len(names)
-    for name, box in boxes.items():
-        assert sum(inside(text.get_position(), box) for text in texts) == 1, name
-    extents = [box.get_bbox() for box in boxes.values()]
-    assert sum(extent.overlaps(other) for extent in extents for other in extents) == len(extents)  # each with itself
-
-
-@pytest.mark.parametrize("kind", ["training", "inference"])
-def test_arrows_run_from_box_to_box(kind):
-    ax = show_graph(kind)
-    boxes = boxes_of(ax)
-    for arrow in arrows_of(ax):
-        start, end = arrow.get_gid().split()
-        assert inside(arrow.xyann, boxes[start]) and inside(arrow.xy, boxes[end]), arrow.get_gid()
-        if start != "target":  # from the right side to the left side, so that no arrow lies on a text
-            assert arrow.xyann[0] > boxes[start].get_bbox().x1 and arrow.xy[0] < boxes[end].get_bbox().x0
-    names = {arrow.get_gid() for arrow in arrows_of(ax)}
-    assert len(names) == len(arrows_of(ax))
-    assert {name for pair in names for name in pair.split()} == set(boxes)  # no box stands alone
-
-
-def test_labels_go_into_the_loss_layer_in_training_only():
-    into_loss = {
-        arrow.get_gid() for arrow in arrows_of(show_graph("training")) if arrow.get_gid().endswith("yolo_loss")
-    }
-    assert into_loss == {f"{name}_{head} yolo_loss" for name in ("head", "y_true") for head in range(3)}
-    assert not any("y_true" in arrow.get_gid() for arrow in arrows_of(show_graph("inference")))
-
-
-def test_only_marked_boxes_stand_out_by_more_than_colour():
-    plain, marked = boxes_of(show_graph()), show_graph(mark=["yolo_loss", "y_true_1"])
-    differ = {name for name, box in boxes_of(marked).items() if box.get_linewidth() > plain[name].get_linewidth()}
-    bold = {text.get_text().split("\n")[0] for text in marked.texts if text.get_weight() == "bold"}
-    assert differ == bold == {"yolo_loss", "y_true_1"}
-    assert {name for name, box in boxes_of(marked).items() if to_hex(box.get_facecolor()) == "#e69f00"} == differ
-
-
-def test_the_target_is_crossed_out_and_the_body_framed():
-    ax = show_graph("training")
-    (cross,) = ax.lines
-    target, identity = boxes_of(ax)["target"].get_bbox(), boxes_of(ax)["identity"].get_bbox()
-    assert cross.get_marker() == "x" and identity.y1 < cross.get_ydata()[0] < target.y0
-    (frame,) = rectangles(ax)
-    assert all(inside(corner, frame_box(frame)) for corner in boxes_of(ax)["body"].get_bbox().get_points())
-    assert not show_graph("inference").lines
-
-
-def frame_box(frame):
-    """A rectangle as a box that `inside` takes."""
-    return FancyBboxPatch(frame.get_xy(), frame.get_width(), frame.get_height())
-
-
-def test_graph_takes_axes_and_title():
-    given = plt.subplots()[1]
-    assert show_graph("inference", ax=given, title="without labels") is given
-    assert given.get_title() == "without labels"
-
-
-def test_graph_names_what_it_does_not_have():
-    with pytest.raises(ValueError, match=r"found 'evaluation'"):
-        show_graph("evaluation")
-    with pytest.raises(ValueError, match=r"no box \['yolo_loss'\] to mark"):
-        show_graph("inference", mark=["body", "yolo_loss"])

@@ -5,7 +5,7 @@ A module imports only from its own floor or from floors above it in this list:
     ground    boxes anchors files images annotations smear download progress
     data      targets augment dataset
     network   model darknet_cfg darknet loss training_model
-    use       detection evaluation plots look run_folder checkpoint training start
+    use       detection evaluation plots graph look run_folder checkpoint training start
     roof      six_ways checks commands
 
 The ground needs NumPy, Pillow and PyYAML only. The network needs keras and keras.ops only, so TensorFlow, JAX and

@@ -13,7 +13,7 @@ import numpy as np
 from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import FancyBboxPatch, Rectangle
+from matplotlib.patches import Rectangle
 
 from yolo_helpers.annotations import Annotation
 from yolo_helpers.detection import Detections
@@ -354,103 +354,4 @@ def show_history(history: Mapping[str, Sequence], figures: Sequence[str], ax: Ax
     ax.set_xlabel("epoch")
     ax.legend(fontsize=8)
     ax.spines[["top", "right"]].set_visible(False)
-    return ax
-
-
-# What show_graph draws: name -> (column, row from the top, text). The inputs stand in column 0.
-_UP_TO_HEADS = {
-    "image": (0, 1, "image\n(B, h, w, 3)"),
-    "to_0_1": (1, 1, "to_0_1\npixels / 255"),
-    "body": (2, 1, "body\n(shared)"),
-    "head_0": (3, 0, "head 0\nstride 32"),
-    "head_1": (3, 1, "head 1\nstride 16"),
-    "head_2": (3, 2, "head 2\nstride 8"),
-}
-_NODES = {
-    "training": _UP_TO_HEADS
-    | {
-        "y_true_0": (0, 3, "y_true_0\nlabels"),
-        "y_true_1": (0, 4, "y_true_1\nlabels"),
-        "y_true_2": (0, 5, "y_true_2\nlabels"),
-        "yolo_loss": (4, 2.5, "yolo_loss\n(B, 1)"),
-        "identity": (5, 2.5, "identity loss\ny_pred"),
-        "optimiser": (6, 2.5, "optimiser\none number"),
-        "target": (5, 4.5, "target: zeros\nnot used"),
-    },
-    "inference": _UP_TO_HEADS
-    | {"yolo_eval": (4, 1, "yolo_eval\nbest boxes"), "boxes": (5, 1, "boxes\nscores, classes")},
-}
-_ARROWS = {
-    "training": "image to_0_1, to_0_1 body, body head_0, body head_1, body head_2, head_0 yolo_loss, head_1 yolo_loss, "
-    "head_2 yolo_loss, y_true_0 yolo_loss, y_true_1 yolo_loss, y_true_2 yolo_loss, yolo_loss identity, "
-    "identity optimiser, target identity",
-    "inference": "image to_0_1, to_0_1 body, body head_0, body head_1, body head_2, head_0 yolo_eval, "
-    "head_1 yolo_eval, head_2 yolo_eval, yolo_eval boxes",
-}
-_NODE_SIZE = (0.8, 0.74)  # width and height of a box, in columns and rows
-
-
-def show_graph(kind: str = "training", mark: Sequence[str] = (), ax: Axes | None = None, title: str = "") -> Axes:
-    """The training graph or the inference graph: a box for each step, an arrow for what goes from one to the next.
-
-    Inputs have square corners. The body, which both graphs share, has a double line. The target, which the identity
-    loss does not look at, is grey and its arrow crossed out.
-
-    Args:
-        kind: 'training' or 'inference'.
-        mark: names of boxes to draw orange, with a thick line and in bold, such as ('yolo_loss', 'y_true_0').
-        ax: where to draw; a new figure when None.
-        title: above the picture.
-
-    Returns:
-        The axes. Box and arrow carry their names as gid: 'body' and 'body head_0'.
-
-    Raises:
-        ValueError: for another kind, or a name to mark that the graph does not have.
-    """
-    if kind not in _NODES:
-        raise ValueError(f"Expected the kind of graph to be one of {list(_NODES)}, found {kind!r}.")
-    nodes = _NODES[kind]
-    unknown = set(mark) - set(nodes)
-    if unknown:
-        raise ValueError(f"The {kind} graph has no box {sorted(unknown)} to mark; it has {list(nodes)}.")
-    columns, rows = (1 + max(place[axis] for place in nodes.values()) for axis in (0, 1))
-    ax = ax or plt.subplots(figsize=(1.3 * columns, 0.55 * rows + 0.3))[1]
-    ax.set(xlim=(-0.5, columns - 0.5), ylim=(rows - 0.5, -0.5))
-    ax.set_title(title, fontsize=9)
-    ax.set_axis_off()
-
-    width, height = _NODE_SIZE
-    for name, (x, y, text) in nodes.items():
-        line = "#888888" if name == "target" else "black"
-        colour = "#E69F00" if name in mark else "#D5ECF9" if name == "body" else "white"
-        round_corners = "square" if x == 0 or name == "target" else "round"
-        box = FancyBboxPatch(
-            (x - width / 2 + 0.05, y - height / 2 + 0.05),
-            width - 0.1,
-            height - 0.1,
-            boxstyle=f"{round_corners},pad=0.05",
-            facecolor=colour,
-            edgecolor=line,
-            linewidth=2.5 if name in mark else 1,
-            gid=name,
-        )
-        ax.add_patch(box)
-        if name == "body":
-            outer = (x - width / 2 - 0.04, y - height / 2 - 0.06)
-            ax.add_patch(Rectangle(outer, width + 0.08, height + 0.12, fill=False, edgecolor=line))
-        weight = "bold" if name in mark else "normal"
-        ax.text(x, y, text, fontsize=8, color=line, weight=weight, ha="center", va="center")
-    for arrow in _ARROWS[kind].split(", "):
-        start, end = arrow.split()
-        (x1, y1, _), (x2, y2, _) = nodes[start], nodes[end]
-        ends = [(x1, y1 - height / 2), (x2, y2 + height / 2)]  # straight up, or from the right side to the left side
-        if x1 < x2:
-            ends = [(x1 + width / 2, y1), (x2 - width / 2, y2)]
-        line = "#888888" if start == "target" else "black"
-        style = {"arrowstyle": "-|>", "color": line, "shrinkA": 3, "shrinkB": 1, "linewidth": 0.8}
-        ax.annotate("", ends[1], ends[0], arrowprops=style, gid=arrow)
-    if "target" in nodes:
-        x, y = nodes["target"][0], (nodes["target"][1] + nodes["identity"][1]) / 2
-        ax.plot(x, y, "x", color="#888888", markersize=11, markeredgewidth=2, gid="not used")
     return ax

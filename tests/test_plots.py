@@ -1,5 +1,6 @@
 """The pictures, judged by what is drawn on the axes."""
 
+import re
 import warnings
 
 import matplotlib
@@ -26,6 +27,8 @@ from yolo_helpers.plots import (
     show_overlap,
     show_photographs,
     show_precision_recall,
+    show_replicas,
+    show_slot,
 )
 
 IMAGE = np.full((48, 64, 3), 200, np.uint8)
@@ -219,3 +222,76 @@ def test_history_leaves_out_what_is_none():
     assert score.get_xydata().tolist() == [[2, 0.5]]
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["loss", "val_AP50"]
     assert loss.get_marker() != score.get_marker()  # never by colour alone
+
+
+# One slot
+
+SQUARE = (16, 8, 24, 16)
+SLOT_BOXES = {"true box": (10, 4, 34, 26), "anchor": (9, 2, 31, 22), "prediction": (12, 5, 30, 20)}
+TERMS = {"xy": 0.25, "wh": 0.5, "confidence": 11.25, "class": 1.0}
+
+
+def test_slot_draws_square_boxes_and_their_centres():
+    picture, _ = show_slot(IMAGE, SQUARE, SLOT_BOXES, TERMS)
+    square, *boxes = [patch.get_bbox().extents.tolist() for patch in rectangles(picture)]
+    assert square == list(SQUARE) and boxes == [list(box) for box in SLOT_BOXES.values()]
+    assert [tuple(line.get_xydata()[0]) for line in picture.lines] == [(22, 15), (20, 12), (21, 12.5)]
+    drawn = rectangles(picture)[1:]
+    assert len({box.get_edgecolor() for box in drawn}) == len({box.get_linestyle() for box in drawn}) == 3
+    assert [text.get_text() for text in picture.get_legend().get_texts()] == ["grid square", *SLOT_BOXES]
+
+
+def test_slot_moves_the_prediction_and_not_the_picture():
+    first = show_slot(IMAGE, SQUARE, SLOT_BOXES, TERMS)
+    moved = show_slot(IMAGE, SQUARE, SLOT_BOXES | {"prediction": (-90, -70, 190, 150)}, dict.fromkeys(TERMS, 99.0))
+    for one, other in zip(first, moved, strict=True):
+        assert (one.get_xlim(), one.get_ylim()) == (other.get_xlim(), other.get_ylim())
+    (left, right), (bottom, top) = first[0].get_xlim(), first[0].get_ylim()
+    assert left < 9 and right > 34 and top < 2 and bottom > 26  # all boxes are seen
+
+
+def test_slot_has_a_bar_and_its_number_for_each_term_however_long():
+    _, bars = show_slot(IMAGE, SQUARE, SLOT_BOXES, TERMS)
+    assert [bar.get_width() for bar in rectangles(bars)] == [0.25, 0.5, 8, 1] and bars.get_xlim() == (0, 8)
+    assert labels(bars) == ["0.25", "0.50", "11.25", "1.00"] and "13.00" in bars.get_title()
+    assert [label.get_text() for label in bars.get_yticklabels()] == list(TERMS)
+
+
+def test_slot_draws_on_given_axes():
+    given = tuple(plt.subplots(1, 2)[1])
+    assert show_slot(IMAGE, SQUARE, SLOT_BOXES, TERMS, given) == given and len(plt.get_fignums()) == 1
+
+
+@pytest.mark.parametrize("boxes", [{"anchor": SQUARE}, SLOT_BOXES | {"fourth": SQUARE}])
+def test_slot_says_which_boxes_it_takes(boxes):
+    with pytest.raises(ValueError, match="'true box' and at most two other boxes"):
+        show_slot(IMAGE, SQUARE, boxes, TERMS)
+
+
+# Two replicas
+
+
+def numbers(ax):
+    """All numbers with a decimal point that stand on the axes."""
+    return [float(number) for text in labels(ax) for number in re.findall(r"\d+\.\d+", text)]
+
+
+def test_replicas_divide_a_loss_per_image_and_not_a_scalar():
+    losses = np.array([1, 2, 3, 4, 5, 6, 7, 10], np.float32)
+    per_image, scalar = show_replicas(losses[:, None])
+    assert numbers(per_image) == [1, 2, 3, 4, 2.5, 1.2, 5, 6, 7, 10, 7, 3.5, 4.8]  # the mean is 4.75
+    assert numbers(scalar) == [1, 2, 3, 4, 2.5, 5, 6, 7, 10, 7, 9.5]
+    assert rectangles(per_image)[-1].get_edgecolor() != rectangles(scalar)[-1].get_edgecolor()
+    assert sum(box.get_linestyle() == "--" for box in rectangles(scalar)) == 2  # the places of the division
+
+
+def test_replicas_of_a_large_batch_leave_out_images_but_not_from_the_mean():
+    per_image, _ = show_replicas(np.arange(0, 24, 2))
+    assert numbers(per_image) == [0, 2, 4, 5, 2.5, 12, 14, 16, 17, 8.5, 11]
+    assert "6-11" in " ".join(labels(per_image))
+
+
+@pytest.mark.parametrize("losses", [[], [1.0, 2.0, 3.0]])
+def test_replicas_share_an_even_number_of_images(losses):
+    with pytest.raises(ValueError, match=f"even number of images, found {len(losses)}"):
+        show_replicas(np.array(losses))

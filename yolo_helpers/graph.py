@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch, Rectangle
 
-from yolo_helpers.plots import COLOURS
+from yolo_helpers.plots import COLOURS, GREY, TINT
 
 
 class Node(NamedTuple):
@@ -81,7 +81,7 @@ GRAPH_STEPS = {kind: len(captions) for kind, captions in _CAPTIONS.items()}
 
 _WIDTH, _HEIGHT = 0.86, 0.74  # of a box, in columns and rows
 _FRAME = (0.04, 0.07)  # how far outside the box the body's second line runs
-_GREY, _MARK, _BODY = "#767676", COLOURS[4], "#D5ECF9"
+_MARK = COLOURS[4]
 _PALE = 0.35  # the alpha of what the batch has not reached
 
 
@@ -168,21 +168,21 @@ def _draw(ax, kind, mark, step, small=False):
     for arrow in _ARROWS[kind].split(", "):
         start, end = arrow.split()
         reached = max(nodes[start].step, nodes[end].step)
-        colour, line = (_GREY, 0.8) if start == "target" else (_MARK, 2) if reached == step else ("black", 0.8)
+        colour, line = (GREY, 0.8) if start == "target" else (_MARK, 2) if reached == step else ("black", 0.8)
         alpha = _PALE if step is not None and reached > step else 1
         tail, head, bend = _ends(nodes[start], nodes[end])
         style = {"arrowstyle": "-|>", "color": colour, "alpha": alpha, "linewidth": line, "connectionstyle": bend}
         ax.annotate("", head, tail, arrowprops=style | {"shrinkA": 2, "shrinkB": 1}, gid=arrow)
         if start == "target":
             middle = (tail[0], (tail[1] + head[1]) / 2)
-            ax.plot(*middle, "x", color=_GREY, alpha=alpha, markersize=size, markeredgewidth=2, gid="not used")
+            ax.plot(*middle, "x", color=GREY, alpha=alpha, markersize=size, markeredgewidth=2, gid="not used")
     if step is not None:
         caption = f"step {step}: {_CAPTIONS[kind][step]}"
         ax.text((columns - 1) / 2, rows - 1, caption, fontsize=size + 0.5, ha="center", va="center", gid="caption")
 
 
 def _draw_box(ax, name, node, marked, alpha, size, small):
-    line = _GREY if name == "target" and not marked else "black"
+    line = GREY if name == "target" and not marked else "black"
     corners = "square" if node.column == 0 or name == "target" else "round"
     corner = (node.column - _WIDTH / 2, node.row - _HEIGHT / 2)
     box = FancyBboxPatch(
@@ -190,7 +190,7 @@ def _draw_box(ax, name, node, marked, alpha, size, small):
         _WIDTH - 0.1,
         _HEIGHT - 0.1,
         boxstyle=f"{corners},pad=0.05",
-        facecolor=_MARK if marked else _BODY if name == "body" else "white",
+        facecolor=_MARK if marked else TINT if name == "body" else "white",
         edgecolor=line,
         linewidth=2.5 if marked else 1,
         alpha=alpha,

@@ -22,6 +22,7 @@ from yolo_helpers.files import replacing
 from yolo_helpers.images import open_image
 
 COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442", "#000000")
+GREY, TINT = "#767676", "#D5ECF9"  # what takes no part, and a pale COLOURS[5] under black text
 
 
 def show_boxes(
@@ -355,3 +356,127 @@ def show_history(history: Mapping[str, Sequence], figures: Sequence[str], ax: Ax
     ax.legend(fontsize=8)
     ax.spines[["top", "right"]].set_visible(False)
     return ax
+
+
+# Line and colour of the boxes of show_slot, in their order: true box, anchor, prediction.
+_SLOT_STYLES = ((COLOURS[1], "-"), (COLOURS[7], ":"), (COLOURS[0], "--"))
+_LONGEST_BAR = 8
+
+
+def show_slot(
+    image: np.ndarray,
+    square: Sequence[float],
+    boxes: Mapping[str, Sequence[float]],
+    terms: Mapping[str, float],
+    axes: tuple[Axes, Axes] | None = None,
+) -> tuple[Axes, Axes]:
+    """One slot of a grid: its boxes on the picture, and beside them the terms of its loss as bars.
+
+    What part of the picture is seen depends on the true box and the square only, and the bars' axis always ends at 8.
+    So under a slider the prediction and the bars move, and nothing else.
+
+    Args:
+        image: (H, W, 3) uint8.
+        square: the grid square, x_min, y_min, x_max, y_max in pixels.
+        boxes: name -> x_min, y_min, x_max, y_max in pixels: 'true box', and up to two others.
+        terms: name -> value, such as xy, wh, confidence and class.
+        axes: where to draw, picture and bars; a new figure when None.
+
+    Returns:
+        The axes of the picture and of the bars.
+
+    Raises:
+        ValueError: if there is no true box, or there are more than three boxes.
+    """
+    if "true box" not in boxes or len(boxes) > len(_SLOT_STYLES):
+        raise ValueError(f"Expected 'true box' and at most two other boxes, found {list(boxes)}.")
+    if axes is None:
+        figure, axes = plt.subplots(1, 2, figsize=(9, 3.4), width_ratios=(1, 1.1))
+        figure.subplots_adjust(left=0.02, right=0.91, bottom=0.12, top=0.9, wspace=0.8)
+    picture, bars = axes
+    _show_image(picture, image)
+    picture.set_facecolor("#EEEEEE")  # beyond the border of the image
+    corner, size = square[:2], (square[2] - square[0], square[3] - square[1])
+    tint = {"facecolor": COLOURS[6], "alpha": 0.5, "edgecolor": "black"}
+    picture.add_patch(Rectangle(corner, *size, label="grid square", **tint))
+    for (name, box), (colour, line) in zip(boxes.items(), _SLOT_STYLES, strict=False):
+        x, y, width, height = box[0], box[1], box[2] - box[0], box[3] - box[1]
+        style = {"fill": False, "edgecolor": colour, "linestyle": line, "linewidth": 2.2}
+        picture.add_patch(Rectangle((x, y), width, height, label=name, gid=name, **style))
+        picture.plot(x + width / 2, y + height / 2, "o", color=colour, markersize=6, markeredgecolor="white")
+    near = np.array([boxes["true box"], square])
+    low, high = near[:, :2].min(0), near[:, 2:].max(0)
+    pad = 0.75 * (high - low).max()
+    picture.set(xlim=(low[0] - pad, high[0] + pad), ylim=(high[1] + pad, low[1] - pad), xticks=[], yticks=[])
+    picture.legend(loc="center left", bbox_to_anchor=(1.02, 0.5), fontsize=9, frameon=False)
+
+    rows = np.arange(len(terms))
+    bars.barh(rows, [min(value, _LONGEST_BAR) for value in terms.values()], color=COLOURS[1], height=0.6)
+    for row, value in zip(rows, terms.values(), strict=True):
+        # Beside the axis, where no bar reaches, however long.
+        bars.text(1.02, row, f"{value:.2f}", transform=bars.get_yaxis_transform(), fontsize=10, va="center")
+    bars.set(xlim=(0, _LONGEST_BAR), ylim=(len(terms) - 0.5, -0.5))
+    bars.set_yticks(rows, list(terms), fontsize=10)
+    bars.set_title(f"sum of the terms: {sum(terms.values()):.2f}", fontsize=10)
+    bars.spines[["top", "right"]].set_visible(False)
+    return picture, bars
+
+
+def show_replicas(losses: np.ndarray, axes: tuple[Axes, Axes] | None = None) -> tuple[Axes, Axes]:
+    """What two replicas make of one batch: with a loss per image each mean is divided by 2, with a scalar it is not.
+
+    Args:
+        losses: (B,) or (B, 1), the loss of each image; B is even.
+        axes: where to draw, loss per image and scalar; a new figure when None.
+
+    Returns:
+        The axes of both.
+
+    Raises:
+        ValueError: if the images cannot be shared equally.
+    """
+    losses = np.asarray(losses, float).ravel()
+    if not len(losses) or len(losses) % 2:
+        raise ValueError(f"Two replicas share an even number of images, found {len(losses)}.")
+    if axes is None:
+        axes = plt.subplots(2, 1, figsize=(9.5, 5), layout="constrained")[1]
+    per_image, scalar = axes
+    per_image.set_title("a loss per image, (B, 1)", fontsize=11, loc="left")
+    scalar.set_title("a scalar, ()", fontsize=11, loc="left")
+    _draw_replicas(per_image, losses, divided=True)
+    _draw_replicas(scalar, losses, divided=False)
+    return per_image, scalar
+
+
+def _draw_replicas(ax, losses, divided):
+    def write(x, y, text, width=1.0, **style):
+        frame = {"facecolor": "white", "edgecolor": "black"} | style
+        ax.add_patch(Rectangle((x - width / 2, y - 0.3), width, 0.6, **frame))
+        ax.text(x, y, text, fontsize=10, ha="center", va="center", color="black")
+
+    def point(start, end):
+        ax.annotate("", end, start, arrowprops={"arrowstyle": "-|>", "shrinkA": 0, "shrinkB": 0, "color": "black"})
+
+    digits = 0 if losses.max() >= 100 else 1
+    images = len(losses) // 2
+    for row, part in enumerate(np.split(losses, 2)):
+        first = row * images
+        of = f"image {first}" if images == 1 else f"images {first}-{first + images - 1}"
+        ax.text(0, row, f"replica {row}\n{of}", fontsize=10, ha="left", va="center", linespacing=1.4)
+        texts = [f"{loss:.{digits}f}" for loss in part]
+        for column, text in enumerate(texts if images <= 4 else [*texts[:3], "…"]):
+            write(2.2 + 0.8 * column, row, text, width=0.8)
+        point((5.0, row), (5.4, row))
+        write(6.1, row, f"mean {part.mean():.{digits}f}", width=1.4)
+        point((6.8, row), (7.2, row))
+        if divided:
+            write(7.9, row, f"/ 2 = {part.mean() / 2:.{digits}f}", width=1.4, facecolor=TINT)
+        else:
+            write(7.9, row, "missing: / 2", width=1.4, linestyle="--", edgecolor=GREY)
+        point((8.6, row), (9.2, 0.5 + 0.2 * (row - 0.5)))
+    mean = losses.mean()
+    colour, verdict = (COLOURS[2], f"right: the mean of {len(losses)}") if divided else (COLOURS[0], "doubled")
+    write(9.8, 0.5, f"sum {mean if divided else 2 * mean:.{digits}f}", width=1.2, edgecolor=colour, linewidth=3)
+    ax.text(9.8, 1.05, verdict, fontsize=10, ha="center", va="center", color=colour, weight="bold")
+    ax.set(xlim=(-0.05, 10.9), ylim=(1.45, -0.45))
+    ax.set_axis_off()

@@ -72,7 +72,7 @@ def draw_picture(image: np.ndarray, found: Detections, path: Path) -> None:
         found: what the detector says about it.
         path: the file.
     """
-    figure, (left, right) = plt.subplots(1, 2, figsize=(13, 3.6), dpi=80, width_ratios=(1, 1.75), layout="constrained")
+    figure, (left, right) = plt.subplots(1, 2, figsize=(14, 3.8), dpi=80, width_ratios=(1, 2.4), layout="constrained")
     show_boxes(image, *found[::2], CLASS_NAMES, ax=left, title="an unseen smear, and what the detector finds")
     show_graph("training", mark=["yolo_loss"], ax=right, title="the graph it was trained with")
     beside = path.with_name(f".{path.name}.part")

@@ -118,7 +118,7 @@ def show_graph(
     if ax is None:
         columns, rows = _extent(kind, step)
         ax = plt.subplots(figsize=(1.2 * columns, 0.55 * rows + 0.3), layout="constrained")[1]
-    ax.set_title(title, fontsize=10)
+    ax.set_title(title, fontsize=9)
     _draw(ax, kind, mark, step)
     return ax
 

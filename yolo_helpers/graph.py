@@ -77,7 +77,7 @@ _CAPTIONS = {
         "yolo_eval turns them into N boxes (N, 4), scores (N,), classes (N,)",
     ),
 }
-GRAPH_STEPS = {kind: len(captions) for kind, captions in _CAPTIONS.items()}
+GRAPH_STEPS: dict[str, int] = {kind: len(captions) for kind, captions in _CAPTIONS.items()}
 
 _WIDTH, _HEIGHT = 0.86, 0.74  # of a box, in columns and rows
 _FRAME = (0.04, 0.07)  # how far outside the box the body's second line runs

@@ -17,7 +17,7 @@ from tools.set_repository import repository
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = find_notebooks(ROOT)
-LESSONS = [path for path in NOTEBOOKS if path.parent.name == "notebooks"]
+LESSONS = [path for path in NOTEBOOKS if path.parent.name != "solutions"]
 SETUP = "# Set-up, the same in every notebook"
 MACHINE_PATH = re.compile(r"(?:/home/|/root/|/tmp/|/work/|/Users/|/var/folders/|/content/|\b[A-Z]:\\)")
 
@@ -210,7 +210,7 @@ def run_setup(folder, before="", after="print(COURSE)"):
     )
 
 
-@pytest.mark.parametrize("inside", [".", "notebooks", "notebooks/solutions"])
+@pytest.mark.parametrize("inside", [".", "notebooks", "notebooks/further"])
 def test_setup_cell_finds_the_course(tmp_path, inside):
     course = tmp_path / "a course with spaces, ü"
     (course / "yolo_helpers").mkdir(parents=True)

@@ -1,7 +1,8 @@
-"""Lessons and exercises in JupyterLab, used as a reader would: menu, slider, editor."""
+"""Lessons and their tasks in JupyterLab, used as a reader would: menu, slider, editor."""
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 from selenium.common.exceptions import TimeoutException
@@ -11,6 +12,7 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support import expected_conditions as until
 from selenium.webdriver.support.wait import WebDriverWait
 
+WITH_TASKS = "further/02b_dictionaries_in_full.ipynb"
 # What stands on the page: of each code cell its number, its outputs as text, and what of them is red.
 READ_CELLS = """
 const texts = (cell, kind) => [...cell.querySelectorAll(`.jp-OutputArea-output${kind}`)].map(one => one.textContent);
@@ -136,7 +138,7 @@ def test_lesson_00_runs_to_its_end_and_shows_detections(browser, lab):
 
 
 def test_the_slider_moves_the_picture(browser, lab):
-    lesson = Notebook(browser, lab, "03a_yolo_loss_by_hand.ipynb")
+    lesson = Notebook(browser, lab, "further/03a_yolo_loss_by_hand.ipynb")
     lesson.run_all(180)
     cell = lesson.number_of("ipywidgets.interact(")
     slider = lesson.find(cell, "[role=slider]")
@@ -153,40 +155,38 @@ def test_the_slider_moves_the_picture(browser, lab):
 
 
 @pytest.fixture(scope="module")
-def exercise(browser, lab):
-    """The exercises of lesson 00 as handed out, all cells run."""
-    notebook = Notebook(browser, lab, "exercises/00_start_here.ipynb")
-    notebook.run_all(120)
+def lesson(browser, lab):
+    """A lesson with tasks as handed out, all cells run."""
+    notebook = Notebook(browser, lab, WITH_TASKS)
+    notebook.run_all(180)
     return notebook
 
 
 def answer_in(lab, words):
-    """The answer with these words in the solutions of lesson 00."""
-    notebook = json.loads((lab.root / "notebooks/solutions/00_start_here.ipynb").read_text(encoding="utf-8"))
+    """The answer with these words in the solution of that lesson."""
+    path = lab.root / "notebooks" / "solutions" / Path(WITH_TASKS).name
+    notebook = json.loads(path.read_text(encoding="utf-8"))
     (source,) = [source for cell in notebook["cells"] if words in (source := "".join(cell["source"]))]
     return source
 
 
 @pytest.mark.parametrize(
-    ("answer", "check", "wrong"),
-    [
-        ("def training_shapes", "check_training_shapes", "return [(batch, height, width, 3)]"),
-        ("def modern", "check_modern", "return generator"),
-    ],
-    ids=["shapes", "generator"],
+    ("answer", "wrong"),
+    [("def output_keys", "return list(model.output_names)"), ("def key_problems", "return []")],
+    ids=["keys", "problems"],
 )
-def test_an_exercise_says_what_an_answer_is_worth(exercise, lab, answer, check, wrong):
-    first, last = exercise.number_of(answer), exercise.number_of(check)
+def test_a_task_says_what_an_answer_is_worth(lesson, lab, answer, wrong):
+    number = lesson.number_of(answer)
 
     def verdict():
-        cell = exercise.read()[last]
+        cell = lesson.read()[number]
         assert not cell["red"]
         return cell["output"].strip()
 
     assert verdict().startswith("not done yet")
-    exercise.write(first, exercise.sources[first].replace("return None", wrong))
-    exercise.run_cells(first, last)
+    lesson.write(number, lesson.sources[number].replace("return None", wrong))
+    lesson.run_cells(number, number)
     assert verdict().startswith("hint: for ")
-    exercise.write(first, answer_in(lab, answer))
-    exercise.run_cells(first, last)
+    lesson.write(number, answer_in(lab, answer))
+    lesson.run_cells(number, number)
     assert verdict() == "ok"

@@ -312,6 +312,15 @@ def test_every_sanitizer_is_used():
 # tools/build_notebooks.py --------------------------------------------------------------------------------------------
 
 
+def test_the_road_comes_before_the_further_lessons_and_the_solutions(tmp_path):
+    names = ["02.ipynb", "10.ipynb", "further/01b.ipynb", "further/07a.ipynb", "solutions/01b.ipynb"]
+    for name in [*reversed(names), ".ipynb_checkpoints/02-checkpoint.ipynb", "further/README.md"]:
+        path = tmp_path / "notebooks" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    assert [path.relative_to(tmp_path / "notebooks").as_posix() for path in find_notebooks(tmp_path)] == names
+
+
 def rebuild(path):
     command = [sys.executable, ROOT / "tools" / "build_notebooks.py", path]
     return subprocess.run(command, text=True, encoding="utf-8", capture_output=True, timeout=120)

@@ -14,7 +14,7 @@ help:
 	@echo "make lab        set up .venv if need be and open the course in JupyterLab"
 	@echo "make test       set up .venv and .venv-jax if need be; lint, unit tests, JAX, and every notebook run and compared"
 	@echo "make lint       check style and spelling"
-	@echo "make notebooks  write the exercises from the solutions, and execute the committed notebooks in place"
+	@echo "make notebooks  write the tasks of the lessons from the solutions, and execute the committed notebooks in place"
 	@echo "make pages      execute the course here and leave pages to read in build/"
 	@echo "make bench      measure and print the timings of benchmarks/ as one table"
 	@echo "make clean      remove .venv and those beside it, build/ and caches"
@@ -69,7 +69,7 @@ test-nbval: .venv
 
 # The tests drive Chromium from an environment of their own; the course runs in `.venv`, as for its readers.
 test-browser: .venv .venv-browser
-	@echo "== lesson, slider, exercise and pages in a real browser"
+	@echo "== lesson, slider, task and pages in a real browser"
 	@.venv-browser/bin/python -m pytest -v tests/browser
 
 # The versions to test are what was installed, so an environment of the newest is made anew.
@@ -79,7 +79,7 @@ test-colab test-oldest test-newest: .venv
 	@$(PY) tools/check_versions.py $(@:test-%=%)
 
 notebooks: .venv
-	@$(PY) tools/make_exercises.py
+	@$(PY) tools/make_tasks.py
 	@$(PY) tools/build_notebooks.py
 
 pages: .venv

@@ -1,4 +1,4 @@
-"""The checks of the exercises of lesson 00, tried with right and wrong answers; and the places that its table names."""
+"""The checks of the tasks in `lesson_00`, tried with right and wrong answers; and the places that its table names."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The checks of lesson 01's exercises, against right answers and against wrong answers that people really give."""
+"""The checks of the tasks in `lesson_01`, against right answers and against wrong answers that people really give."""
 
 import keras
 import numpy as np
@@ -8,11 +8,11 @@ from keras import ops
 
 from yolo_helpers import checks
 
-# 1.1
+# mean_squared_logarithmic_error
 
 
 def msle(one=1.0, lowest=1e-7, of_difference=ops.square, reduce=lambda values: ops.mean(values, axis=-1)):
-    """Make an answer to exercise 1.1; the defaults are right, each argument is a common mistake."""
+    """Make an answer `mean_squared_logarithmic_error`; the defaults are right, each argument is a common mistake."""
 
     def mean_squared_logarithmic_error(y_true, y_pred):
         logs = [ops.log(ops.maximum(values, lowest) + one) for values in (y_true, y_pred)]
@@ -53,14 +53,14 @@ def test_msle(says, answer, expected):
     says(checks.check_msle, answer, expected, traced=answer in (RIGHT_MSLE, msle_numpy))
 
 
-# 1.2
+# labelled_mae
 
 
 def labelled(
     counts=lambda y_true, y_pred: y_true != -1,
     number=lambda mask: ops.maximum(ops.sum(mask, axis=-1), 1.0),
 ):
-    """Make an answer to exercise 1.2; the defaults are right, each argument is a common mistake."""
+    """Make an answer `labelled_mae`; the defaults are right, each argument is a common mistake."""
 
     def labelled_mae(y_true, y_pred):
         mask = ops.cast(counts(y_true, y_pred), y_pred.dtype)
@@ -106,11 +106,11 @@ def test_labelled_mae(says, answer, expected):
     says(checks.check_labelled_mae, answer, expected, traced=answer in (RIGHT_MAE, labelled_python_if))
 
 
-# 1.3
+# loss_inside
 
 
 def inside(finish=lambda values: ops.expand_dims(values, axis=-1), swapped=False):
-    """Make an answer to exercise 1.3; the defaults are right, each argument is a common mistake."""
+    """Make an answer `loss_inside`; the defaults are right, each argument is a common mistake."""
 
     def loss_inside(body, loss):
         label, raw = keras.Input(body.output_shape[1:]), body.outputs[0]
@@ -158,11 +158,11 @@ def test_loss_inside(says, answer, expected):
     says(checks.check_loss_inside, answer, expected, traced=expected == "ok")
 
 
-# 1.4
+# fit_by_hand
 
 
 def loop(training=True, penalty=True, drop_last=False, report="before", by_size=True, mean=True):
-    """Make an answer to exercise 1.4; the defaults are right, each argument is a common mistake."""
+    """Make an answer `fit_by_hand`; the defaults are right, each argument is a common mistake."""
 
     def fit_by_hand(model, x, y, loss, learning_rate, batch_size, epochs):
         history = []

@@ -1,4 +1,4 @@
-"""The checks of the exercises of lesson 02, tried with right answers and with wrong ones that people really give."""
+"""The checks of the tasks in `lesson_02`, tried with right answers and with wrong ones that people really give."""
 
 import keras
 import numpy as np

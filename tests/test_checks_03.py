@@ -1,4 +1,4 @@
-"""The checks of lesson 03's exercises, against right answers and against wrong answers that people really give."""
+"""The checks of the tasks in `lesson_03`, against right answers and against wrong answers that people really give."""
 
 import keras
 import numpy as np
@@ -20,11 +20,11 @@ def answers(*rows):
     return [(answer, words) for answer, *words in rows]
 
 
-# 3.1
+# wh_term
 
 
 def wh(safe="before", masked=True, learn=True):
-    """Make an answer to exercise 3.1; the defaults are right, each argument is a common mistake."""
+    """Make an answer `wh_term`; the defaults are right, each argument is a common mistake."""
 
     def answer(raw, y_true, anchors, input_shape):
         has_object, size = y_true[..., 4:5], y_true[..., 2:4]
@@ -97,11 +97,11 @@ def test_wh_mistakes(says, words, wrong):
     says(checks.check_wh_term, wrong, words, traced=False)
 
 
-# 3.2
+# repaired_targets
 
 
 def targets(half=True, rows="filter", clear=True, clamp=True, order=(0, 1)):
-    """Make an answer to exercise 3.2; the defaults are right, each argument is a common mistake."""
+    """Make an answer `repaired_targets`; the defaults are right, each argument is a common mistake."""
 
     def targets_for(boxes, input_shape, anchors, num_classes):
         height, width = input_shape
@@ -180,7 +180,7 @@ def test_targets(says, answer, expected):
     says(checks.check_targets, answer, *expected)
 
 
-# 3.3
+# The layer that logs the confidence term
 
 
 class Logged(keras.layers.Layer):
@@ -338,7 +338,7 @@ def test_log_mistakes(says, mistake, wrong):
     says(checks.check_logged_confidence, layer, given, words, traced=False)
 
 
-# 3.4
+# ciou_loss
 
 
 def box_loss(
@@ -351,7 +351,7 @@ def box_loss(
     reduce=lambda x: ops.expand_dims(x, -1),
     weight=1.0,
 ):
-    """Make an answer to exercise 3.4; the defaults are right, each argument is a common mistake."""
+    """Make an answer `ciou_loss`; the defaults are right, each argument is a common mistake."""
 
     def ciou_loss(args, anchors, num_classes):
         terms = yolo_loss_terms(args, anchors, num_classes)

@@ -1,4 +1,4 @@
-"""The checks of lesson 05's exercises, against right answers and against wrong answers that people really give."""
+"""The checks of the tasks in `lesson_05`, against right answers and against wrong answers that people really give."""
 
 import keras
 import pytest
@@ -14,11 +14,11 @@ def losses_of(y_true, y_pred):
     return distance + 2 * ops.relu(y_pred[0] - y_pred[1])
 
 
-# 5.1
+# with_compute_loss
 
 
 def compute_loss(body, loss=identity_loss, compiled=True):
-    """Make an answer to exercise 5.1 from the body of its compute_loss(model, y, y_pred, sample_weight, base)."""
+    """Make an answer `with_compute_loss` from the body of its compute_loss(model, y, y_pred, sample_weight, base)."""
 
     def answer(inputs, outputs, optimizer):
         class Interval(keras.Model):
@@ -84,7 +84,7 @@ def test_compute_loss(says, answer, words):
     says(checks.check_compute_loss, answer, *words, traced=False)
 
 
-# 5.2
+# with_endpoint
 
 
 def endpoint(reduce=ops.mean, returned=lambda four: four[:2], loss=losses_of):
@@ -127,11 +127,11 @@ def test_endpoint(says, answer, words):
     says(checks.check_endpoint, answer, *words, traced=words == ["ok"])
 
 
-# 5.3
+# repaired_train_step
 
 
 def train_step(penalty=True, scale=True, logs=True, evaluates=True, step_again=False):
-    """Make an answer to exercise 5.3; the defaults are right, each argument is a common mistake."""
+    """Make an answer `repaired_train_step`; the defaults are right, each argument is a common mistake."""
 
     def answer(inputs, outputs, optimizer):
         class Interval(keras.Model):

@@ -1,4 +1,4 @@
-"""The checks of lesson 06's exercises, against right answers and against wrong answers that people really give."""
+"""The checks of the tasks in `lesson_06`, against right answers and against wrong answers that people really give."""
 
 import itertools
 
@@ -12,11 +12,11 @@ from yolo_helpers.checks.lesson_06 import CENTER_MISTAKES, HARD_MISTAKES
 
 CENTER_WORDS = [words for words, _ in CENTER_MISTAKES]
 
-# 6.1
+# ctc_loss
 
 
 def ctc(jump_equal=False, first=2, last=2, log=True, infinite=np.inf, sign=-1):
-    """Make an answer to exercise 6.1; the defaults are right, each argument is a common mistake."""
+    """Make an answer `ctc_loss`; the defaults are right, each argument is a common mistake."""
 
     def ctc_loss(chances, codes):
         row = [0, *itertools.chain(*((code, 0) for code in codes))]
@@ -76,11 +76,11 @@ def test_ctc_loss(says, answer, words):
     says(checks.check_ctc_loss, answer, words, traced=False)
 
 
-# 6.2
+# batch_hard
 
 
 def hard(positive=ops.max, inf=1e9, fixed_margin=None, column=True, mean=False, reshape=True, hinge=True):
-    """Make an answer to exercise 6.2; the defaults are right, each argument is a common mistake."""
+    """Make an answer `batch_hard`; the defaults are right, each argument is a common mistake."""
 
     def batch_hard(labels, points, margin=1.0):
         labels = ops.reshape(labels, (-1, 1)) if reshape else labels[:, None]
@@ -132,7 +132,7 @@ def test_batch_hard(says, answer, words):
     says(checks.check_batch_hard, answer, words, traced=answer is RIGHT_TRIPLETS)
 
 
-# 6.3
+# CenterLoss
 
 
 def layer(
@@ -146,7 +146,7 @@ def layer(
     size=4,
     detached=False,
 ):
-    """Make an answer to exercise 6.3; the defaults are right, each argument is a common mistake."""
+    """Make an answer `CenterLoss`; the defaults are right, each argument is a common mistake."""
 
     class CenterLoss(keras.layers.Layer):
         def __init__(self, num_classes, weight, **options):

@@ -1,4 +1,4 @@
-"""The checks of lesson 07's exercises, against right answers and against wrong answers that people really give."""
+"""The checks of the tasks in `lesson_07`, against right answers and against wrong answers that people really give."""
 
 import json
 import re
@@ -12,7 +12,7 @@ from keras import ops
 from yolo_helpers import checks
 from yolo_helpers.checks.lesson_07 import PORT_MISTAKES, old_loss
 
-# 7.1
+# new_loss
 
 
 def with_logits(target, raw):
@@ -20,7 +20,7 @@ def with_logits(target, raw):
 
 
 def ported(axis=-1, entropy=with_logits):
-    """Make an answer to exercise 7.1; the defaults are right, each argument is a common mistake."""
+    """Make an answer `new_loss`; the defaults are right, each argument is a common mistake."""
 
     def new_loss(y_true, y_pred):
         has_object = ops.cast(y_true[:, 4:5] > 0, y_pred.dtype)
@@ -91,11 +91,11 @@ def test_the_reference_is_the_formula_of_keras_2():
     np.testing.assert_allclose(old_loss()(y_true, y_pred), expected, rtol=1e-5)
 
 
-# 7.2
+# pair_up
 
 
 def pairs(number=int, pattern=r"(.*?)(?:_(\d+))?", by_kind=True, in_order=True, turned=False, refuse="kinds"):
-    """Make an answer to exercise 7.2; the defaults are right, each argument is a common mistake."""
+    """Make an answer `pair_up`; the defaults are right, each argument is a common mistake."""
 
     def sort(names):
         parts = [(*re.fullmatch(pattern, name).groups(), name) for name in names]
@@ -147,11 +147,11 @@ def test_pair_up(says, answer, expected):
     says(checks.check_pair_up, answer, *expected)
 
 
-# 7.3
+# holds_code
 
 
 def code_in(part, kinds=("function_type", "output_shape_type", "mask_type"), lists=True, deep=True, new=True):
-    """A right answer to exercise 7.3; each argument is a common mistake."""
+    """A right answer `holds_code`; each argument is a common mistake."""
     if isinstance(part, list):
         return lists and any(code_in(one, kinds, lists, deep, new) for one in part)
     if not isinstance(part, dict):

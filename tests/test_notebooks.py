@@ -17,7 +17,7 @@ from tools.set_repository import repository
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = find_notebooks(ROOT)
-LESSONS = [path for path in NOTEBOOKS if path.parent.name == "notebooks"]
+LESSONS = [path for path in NOTEBOOKS if path.parent.name != "solutions"]
 SETUP = "# Set-up, the same in every notebook"
 MACHINE_PATH = re.compile(r"(?:/home/|/root/|/tmp/|/work/|/Users/|/var/folders/|/content/|\b[A-Z]:\\)")
 
@@ -210,7 +210,7 @@ def run_setup(folder, before="", after="print(COURSE)"):
     )
 
 
-@pytest.mark.parametrize("inside", [".", "notebooks", "notebooks/solutions"])
+@pytest.mark.parametrize("inside", [".", "notebooks", "notebooks/further"])
 def test_setup_cell_finds_the_course(tmp_path, inside):
     course = tmp_path / "a course with spaces, ü"
     (course / "yolo_helpers").mkdir(parents=True)
@@ -310,6 +310,15 @@ def test_every_sanitizer_is_used():
 
 
 # tools/build_notebooks.py --------------------------------------------------------------------------------------------
+
+
+def test_the_road_comes_before_the_further_lessons_and_the_solutions(tmp_path):
+    names = ["02.ipynb", "10.ipynb", "further/01b.ipynb", "further/07a.ipynb", "solutions/01b.ipynb"]
+    for name in [*reversed(names), ".ipynb_checkpoints/02-checkpoint.ipynb", "further/README.md"]:
+        path = tmp_path / "notebooks" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    assert [path.relative_to(tmp_path / "notebooks").as_posix() for path in find_notebooks(tmp_path)] == names
 
 
 def rebuild(path):

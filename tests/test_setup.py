@@ -16,6 +16,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from tools import setup_venv
+from tools.build_notebooks import find_notebooks
 from tools.set_repository import files_with_address, repository, set_repository
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -309,8 +310,8 @@ def test_lab_stays_on_this_computer_and_keeps_the_token(bare_course, user):
 
 
 def test_readme_table_lists_the_lessons_that_exist():
-    rows = re.findall(r"^\| \[[^]]+\]\((notebooks/\w+\.ipynb)\).*$", text("README.md"), re.MULTILINE)
-    lessons = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "notebooks").glob("*.ipynb"))
+    rows = re.findall(r"^\| \[[^]]+\]\((notebooks/[\w/]+\.ipynb)\).*$", text("README.md"), re.MULTILINE)
+    lessons = [path.relative_to(ROOT).as_posix() for path in find_notebooks() if path.parent.name != "solutions"]
     assert rows == lessons
     slug = repository().removeprefix("https://github.com/")
     for lesson in lessons:
@@ -332,7 +333,7 @@ def test_each_session_in_class_takes_ninety_minutes():
 
 
 def test_what_the_sessions_name_is_there():
-    """Every heading that TEACHING.md gives in italics, and every exercise, stands in a notebook."""
+    """Every heading that TEACHING.md gives in italics, and every task, stands in a notebook."""
     found = {re.sub(r"\W+", " ", heading).lower().strip() for heading in headings()}
     tables = "".join(line for line in text("TEACHING.md").splitlines(True) if re.match(r"\| \d+ \|", line))
     named = re.findall(r"(?<!\*)\*([^*\n]+)\*(?!\*)", tables)

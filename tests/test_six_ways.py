@@ -14,7 +14,7 @@ from yolo_helpers.anchors import DATA, default_anchors, grid_shapes
 from yolo_helpers.loss import yolo_loss
 from yolo_helpers.six_ways import WAYS, fit_arguments
 
-LESSON = DATA.parent / "notebooks" / "05a_six_ways.ipynb"
+LESSON = DATA.parent / "notebooks" / "further" / "05a_six_ways.ipynb"
 SHAPE, ANCHORS = (64, 96), default_anchors(3)
 SETTINGS = {"anchors": ANCHORS.tolist(), "num_classes": 3}
 

@@ -48,7 +48,7 @@ main { max-width: 70rem; margin: auto; }
 
 
 def find_notebooks(root: Path = ROOT) -> list[Path]:
-    """List the course's notebooks: lessons first, then exercises and solutions.
+    """List the course's notebooks: the road first, then the further lessons, then the solutions.
 
     Args:
         root: folder of the course.
@@ -56,8 +56,8 @@ def find_notebooks(root: Path = ROOT) -> list[Path]:
     Returns:
         The paths, without Jupyter's checkpoints.
     """
-    paths = [p for p in (root / "notebooks").rglob("*.ipynb") if ".ipynb_checkpoints" not in p.parts]
-    return sorted(paths, key=lambda p: (len(p.parts), p.as_posix()))
+    folders = [root / "notebooks" / name for name in ("", "further", "solutions")]
+    return [path for folder in folders for path in sorted(folder.glob("*.ipynb"))]
 
 
 def clean(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:

@@ -1,4 +1,4 @@
-"""Lessons and exercises in JupyterLab, used as a reader would: menu, slider, editor."""
+"""Lessons and their tasks in JupyterLab, used as a reader would: menu, slider, editor."""
 
 import json
 import re
@@ -136,7 +136,7 @@ def test_lesson_00_runs_to_its_end_and_shows_detections(browser, lab):
 
 
 def test_the_slider_moves_the_picture(browser, lab):
-    lesson = Notebook(browser, lab, "03a_yolo_loss_by_hand.ipynb")
+    lesson = Notebook(browser, lab, "further/03a_yolo_loss_by_hand.ipynb")
     lesson.run_all(180)
     cell = lesson.number_of("ipywidgets.interact(")
     slider = lesson.find(cell, "[role=slider]")
@@ -152,41 +152,23 @@ def test_the_slider_moves_the_picture(browser, lab):
     lesson.wait(30, lambda: picture() == first, "the slider did not bring the first picture back")
 
 
-@pytest.fixture(scope="module")
-def exercise(browser, lab):
-    """The exercises of lesson 00 as handed out, all cells run."""
-    notebook = Notebook(browser, lab, "exercises/00_start_here.ipynb")
-    notebook.run_all(120)
-    return notebook
-
-
-def answer_in(lab, words):
-    """The answer with these words in the solutions of lesson 00."""
-    notebook = json.loads((lab.root / "notebooks/solutions/00_start_here.ipynb").read_text(encoding="utf-8"))
-    (source,) = [source for cell in notebook["cells"] if words in (source := "".join(cell["source"]))]
-    return source
-
-
-@pytest.mark.parametrize(
-    ("answer", "check", "wrong"),
-    [
-        ("def training_shapes", "check_training_shapes", "return [(batch, height, width, 3)]"),
-        ("def modern", "check_modern", "return generator"),
-    ],
-    ids=["shapes", "generator"],
-)
-def test_an_exercise_says_what_an_answer_is_worth(exercise, lab, answer, check, wrong):
-    first, last = exercise.number_of(answer), exercise.number_of(check)
+def test_a_task_says_what_an_answer_is_worth(browser, lab):
+    name, words = "04a_own_photographs.ipynb", "def fit_anchors"
+    solution = json.loads((lab.root / "notebooks" / "solutions" / name).read_text(encoding="utf-8"))
+    (answer,) = [source for cell in solution["cells"] if words in (source := "".join(cell["source"]))]
+    lesson = Notebook(browser, lab, f"further/{name}")
+    lesson.run_all(180)
+    number = lesson.number_of(words)
 
     def verdict():
-        cell = exercise.read()[last]
+        cell = lesson.read()[number]
         assert not cell["red"]
         return cell["output"].strip()
 
     assert verdict().startswith("not done yet")
-    exercise.write(first, exercise.sources[first].replace("return None", wrong))
-    exercise.run_cells(first, last)
+    lesson.write(number, lesson.sources[number].replace("return None", "return start"))
+    lesson.run_cells(number, number)
     assert verdict().startswith("hint: for ")
-    exercise.write(first, answer_in(lab, answer))
-    exercise.run_cells(first, last)
+    lesson.write(number, answer)
+    lesson.run_cells(number, number)
     assert verdict() == "ok"

@@ -1,7 +1,7 @@
-"""The exercises' checks, as the notebooks call them: each prints "ok", "not done yet", or a hint.
+"""The checks of the tasks, as the notebooks call them: each prints "ok", "not done yet", or a hint.
 
-Exercise 3.1 is checked in `lesson_03`; where a lesson has several files, an exercise's number ends the file's name, as
-4.2 does in `lesson_04_2`. `verdict` is the frame that makes the verdict; `compare` is what several lessons use.
+The files are numbered by subject, as the lessons once were: 03 is the loss layer, 04 training. `verdict` is the frame
+that makes the verdict; `compare` is what several files use.
 """
 
 # ruff: noqa: F401 - the notebooks use what is imported here

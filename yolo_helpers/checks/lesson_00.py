@@ -1,4 +1,4 @@
-"""Lesson 00, start here: the checks of exercises 0.1 and 0.2."""
+"""Checks around the training model: its shapes, and a generator that feeds it."""
 
 from collections.abc import Callable
 
@@ -12,7 +12,7 @@ TENSORS = ["image", "y_true_0", "y_true_1", "y_true_2", "output"]
 
 @exercise
 def check_training_shapes(function: Callable) -> None:
-    """Check `training_shapes(batch, height, width, num_classes)` of exercise 0.1.
+    """Check `training_shapes(batch, height, width, num_classes)`.
 
     Args:
         function: the reader's answer; returns the shapes of image, y_true_0, y_true_1, y_true_2 and output.
@@ -44,7 +44,7 @@ def _about(shape, expected: tuple[int, ...]) -> str:
 
 @exercise
 def check_modern(function: Callable) -> None:
-    """Check `modern(generator)` of exercise 0.2: batches of keras-yolo3 become batches for today's training model.
+    """Check `modern(generator)`: batches of keras-yolo3 become batches for today's training model.
 
     Args:
         function: the reader's generator function.

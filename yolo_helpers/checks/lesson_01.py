@@ -1,4 +1,4 @@
-"""Lesson 01, loss signatures: the checks of exercises 1.1 to 1.4."""
+"""Checks around losses and their signatures."""
 
 import functools
 from collections.abc import Callable
@@ -40,7 +40,7 @@ def _check_loss(function: Callable, reference: Callable, cases: list[tuple]) -> 
 
 @exercise
 def check_msle(function: Callable) -> None:
-    """Check `mean_squared_logarithmic_error(y_true, y_pred)` of exercise 1.1 against `keras.losses`.
+    """Check `mean_squared_logarithmic_error(y_true, y_pred)` against `keras.losses`.
 
     Args:
         function: the reader's answer; takes arrays (B, …, D), returns (B, …).
@@ -54,7 +54,7 @@ def check_msle(function: Callable) -> None:
 
 @exercise
 def check_labelled_mae(function: Callable) -> None:
-    """Check `labelled_mae(y_true, y_pred)` of exercise 1.2: entries with target -1 have no label and do not count.
+    """Check `labelled_mae(y_true, y_pred)`: entries with target -1 have no label and do not count.
 
     Args:
         function: the reader's answer; takes arrays (B, D), returns (B,).
@@ -98,7 +98,7 @@ def _trained(model: keras.Model, loss: Callable, x, y, **options) -> list[float]
 
 @functools.cache
 def _trained_outside() -> tuple[np.ndarray, np.ndarray, np.ndarray, list[np.ndarray]]:
-    """Train the network of exercise 1.3 with `compile(loss=…)`; return x, y, the sample weights and its weights."""
+    """Train the network with `compile(loss=…)`; return x, y, the sample weights and its weights."""
     random = np.random.default_rng(3)
     x, y = float32(random.normal(size=(12, 3)), random.normal(size=(12, 2)))
     plain, weights = _small_body(), random.uniform(size=12)
@@ -108,7 +108,7 @@ def _trained_outside() -> tuple[np.ndarray, np.ndarray, np.ndarray, list[np.ndar
 
 @exercise
 def check_loss_inside(function: Callable) -> None:
-    """Check `loss_inside(body, loss)` of exercise 1.3 by training both ways.
+    """Check `loss_inside(body, loss)` by training both ways.
 
     Args:
         function: the reader's answer; takes a model and a loss, returns a model with inputs [x, y] and output (B, 1).
@@ -149,7 +149,7 @@ LOOP_CASES = [  # words, network, samples
 
 @functools.cache
 def _by_fit() -> list[tuple[np.ndarray, np.ndarray, list[tuple[str, np.ndarray]], list[float]]]:
-    """Train the model of each case of exercise 1.4 with `fit`; return x, y, the weights and the losses."""
+    """Train the model of each case with `fit`; return x, y, the weights and the losses."""
     random, trained = np.random.default_rng(4), []
     for _, body, size in LOOP_CASES:
         x, y = float32(random.normal(size=(size, 3)), random.normal(size=(size, 2)) * 3)
@@ -162,7 +162,7 @@ def _by_fit() -> list[tuple[np.ndarray, np.ndarray, list[tuple[str, np.ndarray]]
 
 @exercise
 def check_fit_by_hand(function: Callable) -> None:
-    """Check `fit_by_hand(model, x, y, loss, learning_rate, batch_size, epochs)` of exercise 1.4 against `fit`.
+    """Check `fit_by_hand(model, x, y, loss, learning_rate, batch_size, epochs)` against `fit`.
 
     Args:
         function: the reader's answer; trains the model and returns the loss of each epoch as `fit` reports it.

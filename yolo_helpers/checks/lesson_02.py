@@ -1,4 +1,4 @@
-"""Lesson 02, named outputs: the checks of exercises 2.1 to 2.4."""
+"""Checks around named outputs and dictionaries."""
 
 from collections.abc import Callable
 
@@ -32,7 +32,7 @@ def _named_models() -> dict[str, tuple[keras.Model, set[str]]]:
 
 @exercise
 def check_output_keys(function: Callable) -> None:
-    """Check `output_keys(model)` of exercise 2.1: the keys that a loss dictionary for this model must have.
+    """Check `output_keys(model)`: the keys that a loss dictionary for this model must have.
 
     Args:
         function: the reader's answer; takes a model, returns a list of names.
@@ -67,7 +67,7 @@ TOTAL_CASES = [  # words, log, loss_weights, penalties, total
 
 @exercise
 def check_add_up(function: Callable) -> None:
-    """Check `add_up(log, weights, penalties)` of exercise 2.2: the total loss from its parts.
+    """Check `add_up(log, weights, penalties)`: the total loss from its parts.
 
     Args:
         function: the reader's answer; takes two dictionaries and a list of numbers, returns a number.
@@ -104,7 +104,7 @@ KEY_CASES = [  # words, loss, loss_weights, what is wrong
 
 @exercise
 def check_key_problems(function: Callable) -> None:
-    """Check `key_problems(names, loss, loss_weights)` of exercise 2.3: what `compile` should have complained about.
+    """Check `key_problems(names, loss, loss_weights)`: what `compile` should have complained about.
 
     Args:
         function: the reader's answer; takes the outputs' names and what `compile` gets, returns a list of names.
@@ -124,7 +124,7 @@ def _names_of(model: keras.Model) -> list[str]:
 
 @exercise
 def check_training_model(function: Callable) -> None:
-    """Check `training_model(body)` of exercise 2.4: two named loss outputs, one number per image each.
+    """Check `training_model(body)`: two named loss outputs, one number per image each.
 
     Args:
         function: the reader's answer; takes a network with two heads, returns a model with the inputs

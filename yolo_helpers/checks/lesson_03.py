@@ -1,4 +1,4 @@
-"""Lesson 03, the yolo_loss layer: the checks of exercises 3.1 to 3.3; that of 3.4 is in `lesson_03_4`."""
+"""Checks around targets, terms and the yolo_loss layer; that of another box loss is in `lesson_03_4`."""
 
 import functools
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from yolo_helpers.checks.verdict import Hint, call, exercise, in_words
 from yolo_helpers.loss import identity_loss, yolo_loss, yolo_loss_terms
 from yolo_helpers.targets import preprocess_true_boxes
 
-# 3.1
+# wh_term
 
 LARGE, SMALL, FLAT, NO_BOX = [10, 8, 60, 58, 1], [30, 20, 58, 80, 0], [4, 30, 61, 62, 1], [0] * 5
 WH_CASES = [  # words, boxes of each picture, input_shape
@@ -33,7 +33,7 @@ def wh_term(
     logarithm: Callable = ops.log,
     reduce: Callable = lambda terms: ops.sum(terms, axis=(1, 2, 3, 4)),
 ) -> Callable:
-    """Make an answer to exercise 3.1; the defaults are right, each argument is a common mistake.
+    """Make an answer `wh_term`; the defaults are right, each argument is a common mistake.
 
     Args:
         factor: of the squares.
@@ -74,7 +74,7 @@ WH_MISTAKES = [
 
 @exercise
 def check_wh_term(function: Callable) -> None:
-    """Check `wh_term(raw, y_true, anchors, input_shape)` of exercise 3.1: value, shape and gradient.
+    """Check `wh_term(raw, y_true, anchors, input_shape)`: value, shape and gradient.
 
     Args:
         function: the reader's answer; takes (B, h, w, 3, 5 + C) twice, (3, 2) and (height, width), returns (B,).
@@ -109,7 +109,7 @@ def check_wh_term(function: Callable) -> None:
             )
 
 
-# 3.2
+# repaired_targets
 
 PADDING = [0.0] * 5
 RED, PLATELET, WHITE = [10, 12, 50, 42, 1], [68, 20, 78, 32, 0], [20, 5, 90, 91, 2]
@@ -148,7 +148,7 @@ def _differing_slot(found: np.ndarray, expected: np.ndarray) -> str:
 
 @exercise
 def check_targets(function: Callable) -> None:
-    """Check the repaired `targets_for(boxes, input_shape, anchors, num_classes)` of exercise 3.2.
+    """Check the repaired `targets_for(boxes, input_shape, anchors, num_classes)`.
 
     Args:
         function: the reader's answer; returns a list of three arrays (h, w, 3, 5 + C) for one picture.
@@ -166,7 +166,7 @@ def check_targets(function: Callable) -> None:
                 raise Hint(f"for {given}, in head {head}: {_differing_slot(np.asarray(found), grid)}.")
 
 
-# 3.3
+# The layer that logs the confidence term
 
 
 def _since_the_start(confidence: np.ndarray, loss: np.ndarray) -> np.ndarray:
@@ -200,7 +200,7 @@ def _two_convolutions(input_shape: tuple[int, int], num_classes: int) -> keras.M
 
 @functools.cache
 def _pictures() -> tuple[np.ndarray, list[np.ndarray], list, np.ndarray, np.ndarray]:
-    """Make what exercise 3.3 is tried on.
+    """Make what the layer is tried on.
 
     Returns:
         images (20, h, w, 3), y_true of two heads, what the layer is called with, and each picture's confidence term
@@ -219,7 +219,7 @@ def _pictures() -> tuple[np.ndarray, list[np.ndarray], list, np.ndarray, np.ndar
 
 @exercise
 def check_logged_confidence(function: Callable) -> None:
-    """Check the layer of exercise 3.3: it returns `yolo_loss` and logs the confidence term, and nothing else.
+    """Check the layer: it returns `yolo_loss` and logs the confidence term, and nothing else.
 
     Args:
         function: the reader's class; made as `function(anchors, num_classes)`, its layer takes [*outputs, *y_true].
@@ -256,7 +256,7 @@ def check_logged_confidence(function: Callable) -> None:
 
 
 def _judge_logs(logs: list[dict[str, float]], confidence: np.ndarray, loss: np.ndarray) -> None:
-    """End the check with a hint when two epochs' logs are not what exercise 3.3 asks for.
+    """End the check with a hint when two epochs' logs are not what the layer is to log.
 
     Args:
         logs: the two epochs' history.

@@ -1,4 +1,4 @@
-"""Lesson 03, the yolo_loss layer: the check of exercise 3.4, another box loss."""
+"""The check of another box loss in the yolo_loss layer."""
 
 import functools
 from collections.abc import Callable
@@ -63,7 +63,7 @@ def _planted() -> tuple[list[np.ndarray], list[np.ndarray], dict[str, np.ndarray
 
 @exercise
 def check_box_loss(function: Callable) -> None:
-    """Check what must hold for `ciou_loss(args, anchors, num_classes)` of exercise 3.4, whatever its exact formula.
+    """Check what must hold for `ciou_loss(args, anchors, num_classes)`, whatever its exact formula.
 
     Args:
         function: the reader's answer; takes [*outputs, *y_true] as `yolo_loss` does, returns (B, 1).

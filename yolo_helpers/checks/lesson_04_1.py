@@ -1,4 +1,4 @@
-"""Lesson 04, training on one's own photographs: the checks of exercise 4.1, IoU and then precision, recall and AP."""
+"""The checks of a detector's figures: IoU, then precision, recall and AP."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -33,7 +33,7 @@ def iou(
     corners: Callable = lambda box: box,
     finish: Callable = lambda overlap: overlap,
 ) -> Callable:
-    """Make an answer to the first part of exercise 4.1; the defaults are right, each argument is a common mistake.
+    """Make an answer `iou`; the defaults are right, each argument is a common mistake.
 
     Args:
         edge: added to every side.
@@ -76,7 +76,7 @@ IOU_MISTAKES = [
 
 @exercise
 def check_iou(function: Callable) -> None:
-    """Check `iou(box, other)` of exercise 4.1.
+    """Check `iou(box, other)`.
 
     Args:
         function: the reader's answer; takes two boxes (x_min, y_min, x_max, y_max), returns a number from 0 to 1.
@@ -102,7 +102,7 @@ def matched(
     including: bool = True,
     untaken_only: bool = True,
 ) -> np.ndarray:
-    """Say for each detection whether it is right, as exercise 4.1 asks, or as a common mistake does.
+    """Say for each detection whether it is right, as the task asks, or as a common mistake does.
 
     Args:
         boxes: (N, 4), x_min, y_min, x_max, y_max in pixels.
@@ -149,7 +149,7 @@ def judge(
     recall: Callable = lambda hits, truth: hits / truth,
     area: Callable = mean_over_recalls,
 ) -> Callable:
-    """Make an answer to the second part of exercise 4.1; the defaults are right, each argument is a common mistake.
+    """Make an answer `judge`; the defaults are right, each argument is a common mistake.
 
     Args:
         right: takes boxes (N, 4), scores (N,) and true boxes (T, 4), returns (N,) bool.
@@ -282,7 +282,7 @@ def detection_cases() -> list[tuple[str, np.ndarray, np.ndarray, np.ndarray]]:
 
 @exercise
 def check_judge(function: Callable) -> None:
-    """Check `judge(boxes, scores, true_boxes)` of exercise 4.1; its AP is compared with pycocotools.
+    """Check `judge(boxes, scores, true_boxes)`; its AP is compared with pycocotools.
 
     Args:
         function: the reader's answer; takes (N, 4), (N,) and (T, 4), returns right, precision and recall, each (N,)

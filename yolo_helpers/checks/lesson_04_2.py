@@ -1,4 +1,4 @@
-"""Lesson 04, training on one's own photographs: the check of exercise 4.2, anchors fitted to boxes."""
+"""The check of anchors fitted to boxes."""
 
 import functools
 import sys
@@ -63,7 +63,7 @@ def fit_anchors(
     empty: float = 1.0,
     finish: Callable = lambda anchors: anchors,
 ) -> Callable:
-    """Make an answer to exercise 4.2; the defaults are right, each argument is a common mistake.
+    """Make an answer `fit_anchors`; the defaults are right, each argument is a common mistake.
 
     Args:
         nearest: takes sizes (N, 2) and anchors (A, 2), returns the anchor of each box (N,).
@@ -122,7 +122,7 @@ FIT_MISTAKES = [
 
 
 def anchor_cases() -> list[tuple[str, np.ndarray, np.ndarray]]:
-    """Return words, sizes (N, 2) and anchors to start from (A, 2) on which exercise 4.2 is tried."""
+    """Return words, sizes (N, 2) and anchors to start from (A, 2) on which `fit_anchors` is tried."""
     random = np.random.default_rng(9)
 
     def cluster(width, height, count, spread=0.1):
@@ -147,7 +147,7 @@ def anchor_cases() -> list[tuple[str, np.ndarray, np.ndarray]]:
 
 @exercise
 def check_fit_anchors(function: Callable) -> None:
-    """Check `fit_anchors(sizes, start)` of exercise 4.2.
+    """Check `fit_anchors(sizes, start)`.
 
     Args:
         function: the reader's answer; takes (N, 2) and (A, 2), width and height in pixels, returns (A, 2).

@@ -1,4 +1,4 @@
-"""Lesson 04, training on one's own photographs: the logs of exercise 4.3 and the check of their causes."""
+"""The logs of six trainings, and the check of their causes."""
 
 import json
 
@@ -26,7 +26,7 @@ CAUSES = {
 
 
 def training_logs() -> dict[str, dict[str, list[float]]]:
-    """Return the recorded logs of exercise 4.3, without their causes.
+    """Return the recorded logs, without their causes.
 
     Returns:
         {'A': {'loss': [one number an epoch], …}, …}; nan and inf are numbers again.
@@ -43,7 +43,7 @@ def _recorded() -> dict[str, dict]:
 
 @exercise
 def check_causes(answer: dict[str, str]) -> None:
-    """Check the causes of exercise 4.3.
+    """Check the causes that the reader names.
 
     Args:
         answer: letter of a log -> one of the six causes; '' where there is no answer yet.

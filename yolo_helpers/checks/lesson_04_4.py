@@ -1,4 +1,4 @@
-"""Lesson 04, training on one's own photographs: the check of exercise 4.4, a score threshold."""
+"""The check of a score threshold."""
 
 from collections.abc import Callable
 
@@ -26,7 +26,7 @@ def _kept(scores: np.ndarray, right: np.ndarray, threshold: float) -> tuple[int,
 
 @exercise
 def check_threshold(function: Callable) -> None:
-    """Check `threshold_for(scores, right, wanted)` of exercise 4.4 against a loop over all scores.
+    """Check `threshold_for(scores, right, wanted)` against a loop over all scores.
 
     Args:
         function: the reader's answer; takes (N,) scores, (N,) bool and a precision, returns a score threshold.

@@ -1,4 +1,4 @@
-"""Lesson 05, six ways: the checks of exercises 5.1 to 5.3."""
+"""Checks around the places where a loss may be computed."""
 
 from collections.abc import Callable
 
@@ -123,7 +123,7 @@ def _check_step(model: keras.Model, data: _Interval, fed: dict, given: str) -> f
 
 @exercise
 def check_compute_loss(function: Callable) -> None:
-    """Check `with_compute_loss(inputs, outputs, optimizer)` of exercise 5.1.
+    """Check `with_compute_loss(inputs, outputs, optimizer)`.
 
     Args:
         function: the reader's answer; returns a compiled model of the two outputs, fed with x and (low, high).
@@ -137,7 +137,7 @@ def check_compute_loss(function: Callable) -> None:
 
 @exercise
 def check_endpoint(function: Callable) -> None:
-    """Check `with_endpoint(inputs, targets, outputs, optimizer)` of exercise 5.2.
+    """Check `with_endpoint(inputs, targets, outputs, optimizer)`.
 
     Args:
         function: the reader's answer; returns a compiled model with inputs [inputs, *targets] and the two outputs.
@@ -160,7 +160,7 @@ def check_endpoint(function: Callable) -> None:
 
 @exercise
 def check_train_step(function: Callable) -> None:
-    """Check `repaired_train_step(inputs, outputs, optimizer)` of exercise 5.3.
+    """Check `repaired_train_step(inputs, outputs, optimizer)`.
 
     Args:
         function: the reader's answer; returns a compiled model of the two outputs with a `train_step` and a

@@ -1,4 +1,4 @@
-"""Lesson 06, the pattern elsewhere: the checks of exercises 6.1 to 6.3."""
+"""Checks around the pattern elsewhere: CTC, triplets, centres."""
 
 import functools
 import itertools
@@ -11,7 +11,7 @@ from keras import ops
 from yolo_helpers.checks.compare import compare_loss, likely, one_number, train_with
 from yolo_helpers.checks.verdict import Hint, call, exercise
 
-# 6.1
+# ctc_loss
 
 
 def _listed_ctc(chances: np.ndarray, codes: list[int]) -> float:
@@ -25,7 +25,7 @@ def _listed_ctc(chances: np.ndarray, codes: list[int]) -> float:
 
 @functools.cache
 def _ctc_cases() -> list[tuple[str, np.ndarray, list[int], float]]:
-    """Make the cases of exercise 6.1: words, chances (steps, classes), codes and the loss."""
+    """Make the cases: words, chances (steps, classes), codes and the loss."""
     random, cases = np.random.default_rng(6), []
     for steps, word in [(3, [1, 2]), (1, [1]), (4, [1]), (3, [1, 1]), (4, [1, 1]), (5, [2, 2, 1]), (5, [1, 2, 1])]:
         chances = random.dirichlet(np.ones(3), steps)
@@ -38,7 +38,7 @@ def _ctc_cases() -> list[tuple[str, np.ndarray, list[int], float]]:
 
 @exercise
 def check_ctc_loss(function: Callable) -> None:
-    """Check `ctc_loss(chances, codes)` of exercise 6.1 against a list of all paths, and on 18 steps against Keras.
+    """Check `ctc_loss(chances, codes)` against a list of all paths, and on 18 steps against Keras.
 
     Args:
         function: the reader's answer; takes probabilities (steps, classes) and a list of codes, returns one number.
@@ -58,11 +58,11 @@ def check_ctc_loss(function: Callable) -> None:
         raise Hint(f"for {given}, you return {found:.4f}; expected np.inf.")
 
 
-# 6.2
+# batch_hard
 
 
 def batch_hard(squared: bool = True) -> Callable:
-    """Make an answer to exercise 6.2 by a loop over all pairs; `squared=False` is a common mistake."""
+    """Make an answer `batch_hard` by a loop over all pairs; `squared=False` is a common mistake."""
 
     def answer(labels, points, margin=1.0):
         labels, points = (ops.convert_to_numpy(x) for x in (labels, points))
@@ -79,7 +79,7 @@ HARD_MISTAKES = [("you compare distances; expected squared distances.", batch_ha
 
 
 def triplet_cases() -> list[tuple[str, np.ndarray, np.ndarray, float]]:
-    """Return words, labels (B,), points (B, D) and the margin on which exercise 6.2 is tried."""
+    """Return words, labels (B,), points (B, D) and the margin on which `batch_hard` is tried."""
     random = np.random.default_rng(6)
     cases = [
         ("the points 0, 1, 3 of the classes 0, 1, 0", [0, 1, 0], [[0.0], [1.0], [3.0]], 1.0),
@@ -93,7 +93,7 @@ def triplet_cases() -> list[tuple[str, np.ndarray, np.ndarray, float]]:
 
 @exercise
 def check_batch_hard(function: Callable) -> None:
-    """Check `batch_hard(labels, points, margin=1.0)` of exercise 6.2 against a loop over all pairs.
+    """Check `batch_hard(labels, points, margin=1.0)` against a loop over all pairs.
 
     Args:
         function: the reader's answer; takes labels (B,) or (B, 1) and points (B, D), returns (B, 1).
@@ -113,11 +113,11 @@ def check_batch_hard(function: Callable) -> None:
         train_with(function, labels[:, None], points, words, traced=number == 0)
 
 
-# 6.3
+# CenterLoss
 
 
 def center_loss(weighted: bool = True, reduce: Callable = np.mean, over: Callable = np.sum) -> Callable:
-    """Make the loss of exercise 6.3; the defaults are right, each argument is a common mistake.
+    """Make the layer's loss; the defaults are right, each argument is a common mistake.
 
     Args:
         weighted: whether the weight counts.
@@ -140,7 +140,7 @@ CENTER_MISTAKES = [
 
 @exercise
 def check_center_layer(function: Callable) -> None:
-    """Check the layer `CenterLoss(num_classes, weight)` of exercise 6.3 by its losses and by a step of training.
+    """Check the layer `CenterLoss(num_classes, weight)` by its losses and by a step of training.
 
     Args:
         function: the reader's class.

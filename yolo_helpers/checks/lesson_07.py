@@ -1,4 +1,4 @@
-"""Lesson 07, from Keras 2 to Keras 3: the checks of exercises 7.1 to 7.3."""
+"""Checks around old code and files: from Keras 2 to Keras 3."""
 
 import copy
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from keras import ops
 from yolo_helpers.checks.compare import compare_loss, float32, likely, tensor_numbers, train_with
 from yolo_helpers.checks.verdict import Hint, call, exercise, in_words
 
-# 7.1
+# new_loss
 
 PORT_CASES = [  # words, y_true, y_pred
     ("one row, 0 apart, raw confidence 0", [[1, 1, 1, 1, 1]], [[1, 1, 1, 1, 0]]),
@@ -29,7 +29,7 @@ def old_loss(
     reduce: Callable = np.sum,
     masked: bool = True,
 ) -> Callable:
-    """Make the loss of exercise 7.1 in NumPy; the defaults are right, each argument is a common mistake.
+    """Make the loss in NumPy; the defaults are right, each argument is a common mistake.
 
     Args:
         coordinates: how often the first two columns count.
@@ -66,7 +66,7 @@ PORT_MISTAKES = [
 
 @exercise
 def check_ported_loss(function: Callable) -> None:
-    """Check `new_loss(y_true, y_pred)` of exercise 7.1 against the old formula in NumPy, on values and in `fit`.
+    """Check `new_loss(y_true, y_pred)` against the old formula in NumPy, on values and in `fit`.
 
     Args:
         function: the reader's answer; takes two (B, 5), returns (B,).
@@ -86,7 +86,7 @@ def check_ported_loss(function: Callable) -> None:
     train_with(function, y_true, y_pred, given, traced=True)
 
 
-# 7.2
+# pair_up
 
 
 def _counted(kind: str, numbers) -> list[str]:
@@ -123,7 +123,7 @@ def _in_order(names: list[str]) -> list[str]:
 
 @exercise
 def check_pair_up(function: Callable) -> None:
-    """Check `pair_up(old_names, new_names)` of exercise 7.2.
+    """Check `pair_up(old_names, new_names)`.
 
     Args:
         function: the reader's answer; takes two lists of layer names, returns a dict, new name -> old name.
@@ -155,7 +155,7 @@ def check_pair_up(function: Callable) -> None:
         )
 
 
-# 7.3
+# holds_code
 
 CODE = {"class_name": "__lambda__", "config": {"code": "4wIA", "defaults": None, "closure": None}}
 NAMED = {"class_name": "function", "config": "yolo_loss", "registered_name": "function"}
@@ -210,7 +210,7 @@ DESCRIPTIONS = [  # words, the description as Keras writes it, and whether it ho
 
 @exercise
 def check_holds_code(function: Callable) -> None:
-    """Check `holds_code(description)` of exercise 7.3.
+    """Check `holds_code(description)`.
 
     Args:
         function: the reader's answer; takes the description of a model, dicts and lists, returns True or False.

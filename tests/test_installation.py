@@ -49,11 +49,7 @@ def test_a_version_before_the_release_counts(lines, monkeypatch):
         ("", None, False),
         ("", "jax", True),
         # Keras was imported with another one, and has read the variable.
-        (
-            "from unittest.mock import Mock; sys.modules['keras'] = Mock(**{'backend.backend': lambda: 'jax'})",
-            None,
-            True,
-        ),
+        ("sys.modules['keras'] = Mock(**{'backend.backend': lambda: 'jax'})", None, True),
     ],
     ids=["tensorflow", "not set", "jax", "set too late"],
 )
@@ -61,8 +57,9 @@ def test_another_backend_gets_a_line(first, variable, wrong):
     # A process of its own, in which Keras is not imported.
     environment = {name: value for name, value in os.environ.items() if name != "KERAS_BACKEND"}
     environment |= {"KERAS_BACKEND": variable} if variable else {}
-    code = f"import sys; from pathlib import Path; {first}\nfrom yolo_helpers.installation import check_installation\n"
-    code += f"check_installation(Path({str(ROOT)!r}))"
+    code = "import sys\nfrom pathlib import Path\nfrom unittest.mock import Mock\n"
+    code += "from yolo_helpers.installation import check_installation\n"
+    code += f"{first}\ncheck_installation(Path({str(ROOT)!r}))"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
     )

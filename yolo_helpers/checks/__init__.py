@@ -1,11 +1,17 @@
-"""The exercises' checks, as the notebooks call them: each prints "ok", "not done yet", or a hint.
+"""The tasks' checks, as the notebooks call them: each prints "ok", "not done yet", or a hint.
 
-Exercise 3.1 is checked in `lesson_03`; where a lesson has several files, an exercise's number ends the file's name, as
-4.2 does in `lesson_04_2`. `verdict` is the frame that makes the verdict; `compare` is what several lessons use.
+The tasks of lesson 03 are checked in `lesson_03`; where that file would be too long, another one takes some of them, as
+`lesson_03_4` does. `verdict` is the frame that makes the verdict; `compare` is what several lessons use.
 """
 
 # ruff: noqa: F401 - the notebooks use what is imported here
-from yolo_helpers.checks.lesson_00 import check_modern, check_training_shapes
+from yolo_helpers.checks.lesson_00 import (
+    check_compile_today,
+    check_modern,
+    check_own_target,
+    check_training_shapes,
+    check_without_labels,
+)
 from yolo_helpers.checks.lesson_01 import check_fit_by_hand, check_labelled_mae, check_loss_inside, check_msle
 from yolo_helpers.checks.lesson_02 import check_add_up, check_key_problems, check_output_keys, check_training_model
 from yolo_helpers.checks.lesson_03 import check_logged_confidence, check_targets, check_wh_term

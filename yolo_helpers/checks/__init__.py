@@ -12,7 +12,16 @@ from yolo_helpers.checks.lesson_00 import (
     check_training_shapes,
     check_without_labels,
 )
-from yolo_helpers.checks.lesson_01 import check_fit_by_hand, check_labelled_mae, check_loss_inside, check_msle
+from yolo_helpers.checks.lesson_01 import (
+    check_fit_by_hand,
+    check_labelled_mae,
+    check_loss_inside,
+    check_mae,
+    check_mape,
+    check_msle,
+    check_slopes,
+    check_with_zeros,
+)
 from yolo_helpers.checks.lesson_02 import check_add_up, check_key_problems, check_output_keys, check_training_model
 from yolo_helpers.checks.lesson_03 import check_logged_confidence, check_targets, check_wh_term
 from yolo_helpers.checks.lesson_03_4 import check_box_loss

@@ -125,14 +125,16 @@ def likely(
     return ""
 
 
-def compare_loss(result, expected: np.ndarray, given: str, why: Callable[[np.ndarray], str] = lambda found: "") -> None:
+def compare_loss(
+    result, expected: np.ndarray, given: str, mistakes: Iterable[tuple[str, Callable]] = (), arguments: tuple = ()
+) -> None:
     """End the check with a hint when a loss returns another shape or other values than expected.
 
     Args:
         result: what the reader's loss returned.
         expected: what it should return.
         given: the input in words.
-        why: takes wrong values, returns a sentence about the likely mistake, after a space, or ''.
+        mistakes, arguments: as `likely` takes them.
     """
     found = tensor_numbers(result)
     if found is None:
@@ -145,7 +147,8 @@ def compare_loss(result, expected: np.ndarray, given: str, why: Callable[[np.nda
     if found.shape != expected.shape:
         raise Hint(f"for {given} your function gave the shape {found.shape}; expected {expected.shape}.")
     if not np.allclose(found, expected, rtol=1e-4, atol=1e-6):
-        raise Hint(f"for {given} your function gave {show(found)}; expected {show(expected)}.{why(found)}")
+        why = likely(found, mistakes, *arguments)
+        raise Hint(f"for {given} your function gave {show(found)}; expected {show(expected)}.{why}")
 
 
 def train_with(loss: Callable, y_true: np.ndarray, y_pred: np.ndarray, given: str, traced: bool) -> None:

@@ -22,7 +22,14 @@ from yolo_helpers.checks.lesson_01 import (
     check_slopes,
     check_with_zeros,
 )
-from yolo_helpers.checks.lesson_02 import check_add_up, check_key_problems, check_output_keys, check_training_model
+from yolo_helpers.checks.lesson_02 import (
+    check_add_up,
+    check_key_problems,
+    check_named_total,
+    check_output_keys,
+    check_training_model,
+    check_wired,
+)
 from yolo_helpers.checks.lesson_03 import check_logged_confidence, check_targets, check_wh_term
 from yolo_helpers.checks.lesson_03_4 import check_box_loss
 from yolo_helpers.checks.lesson_04_1 import check_iou, check_judge

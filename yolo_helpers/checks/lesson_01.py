@@ -50,15 +50,20 @@ def _check_loss(function: Callable, reference: Callable, cases: list[tuple], mis
         train_with(function, y_true, y_pred, given, traced=number == 0)
 
 
-def mae(of_error=np.abs, reduce=np.mean) -> Callable:
-    """Make the mean absolute error; each argument is a common mistake."""
+def _by_keras(loss: Callable) -> Callable:
+    """Make a loss of `keras.losses` return an array."""
+    return lambda y_true, y_pred: ops.convert_to_numpy(loss(y_true, y_pred))
+
+
+def _absolute_error(of_error: Callable = np.abs, reduce: Callable = np.mean) -> Callable:
+    """Make the mean absolute error; the defaults are right, each argument is a common mistake."""
     return lambda y_true, y_pred: reduce(of_error(np.subtract(y_pred, y_true)), axis=-1)
 
 
 MAE_MISTAKES = [
-    ("Is the distance without its sign?", mae(of_error=np.asarray)),
-    ("That is the squared error.", mae(of_error=np.square)),
-    ("That is the sum over the last axis; expected the mean.", mae(reduce=np.sum)),
+    ("Is the distance without its sign?", _absolute_error(of_error=np.asarray)),
+    ("That is the squared error.", _absolute_error(of_error=np.square)),
+    ("That is the sum over the last axis; expected the mean.", _absolute_error(reduce=np.sum)),
 ]
 
 
@@ -72,10 +77,13 @@ def check_mae(function: Callable) -> None:
     _check_loss(function, _by_keras(keras.losses.mean_absolute_error), MAE_CASES, MAE_MISTAKES)
 
 
-def mape(
-    factor=100.0, of_ratio=np.abs, divisor=lambda y_true, y_pred: np.maximum(np.abs(y_true), 1e-7), reduce=np.mean
-):
-    """Make the mean absolute percentage error; each argument is a common mistake."""
+def _percentage_error(
+    factor: float = 100.0,
+    of_ratio: Callable = np.abs,
+    divisor: Callable = lambda y_true, y_pred: np.maximum(np.abs(y_true), 1e-7),
+    reduce: Callable = np.mean,
+) -> Callable:
+    """Make the mean absolute percentage error; the defaults are right, each argument is a common mistake."""
 
     def loss(y_true, y_pred):
         with np.errstate(all="ignore"):
@@ -86,15 +94,18 @@ def mape(
 
 
 MAPE_MISTAKES = [
-    ("Is the factor 100 missing?", mape(factor=1.0)),
-    ("Do you divide by the prediction?", mape(divisor=lambda y_true, y_pred: np.maximum(np.abs(y_pred), 1e-7))),
+    ("Is the factor 100 missing?", _percentage_error(factor=1.0)),
+    (
+        "Do you divide by the prediction?",
+        _percentage_error(divisor=lambda y_true, y_pred: np.maximum(np.abs(y_pred), 1e-7)),
+    ),
     (
         "Is the larger one taken of the target itself? A negative target is smaller than any epsilon.",
-        mape(divisor=lambda y_true, y_pred: np.maximum(y_true, 1e-7)),
+        _percentage_error(divisor=lambda y_true, y_pred: np.maximum(y_true, 1e-7)),
     ),
-    ("The target 0 is the divisor.", mape(divisor=lambda y_true, y_pred: y_true)),
-    ("Is the ratio without its sign?", mape(of_ratio=np.asarray)),
-    ("That is the sum over the last axis; expected the mean.", mape(reduce=np.sum)),
+    ("The target 0 is the divisor.", _percentage_error(divisor=lambda y_true, y_pred: y_true)),
+    ("Is the ratio without its sign?", _percentage_error(of_ratio=np.asarray)),
+    ("That is the sum over the last axis; expected the mean.", _percentage_error(reduce=np.sum)),
 ]
 
 
@@ -213,11 +224,6 @@ def _judge_pair(pair, x: np.ndarray, where: str) -> None:
         raise Hint(f"{where} expected a zero for each row, {len(x)}; your target has the shape {shape}.")
     if np.any(target):
         raise Hint(f"{where} the target is not zero everywhere.")
-
-
-def _by_keras(loss: Callable) -> Callable:
-    """Make a loss of `keras.losses` return an array."""
-    return lambda y_true, y_pred: ops.convert_to_numpy(loss(y_true, y_pred))
 
 
 @exercise

@@ -45,7 +45,9 @@ def compare_models(model: keras.Model, expected: keras.Model, x: np.ndarray, giv
         if changed:
             expected.set_weights([1.0 - weight for weight in expected.get_weights()])
         try:
-            found = np.concatenate([ops.convert_to_numpy(part) for part in keras.tree.flatten(model(x))])
+            # As the model was made: of an input, or of a list of one, for which Keras would warn.
+            result = model(keras.tree.map_structure(lambda _: x, model.input))
+            found = np.concatenate([ops.convert_to_numpy(part) for part in keras.tree.flatten(result)])
         except Exception as error:
             raise Hint(f"for {given} your model was made, but calling it raised {in_words(error)}") from None
         wanted = ops.convert_to_numpy(expected(x))

@@ -20,7 +20,7 @@ def check_named_total(function: Callable) -> None:
     inputs = keras.Input((3,))
     parts = keras.layers.Dense(4, kernel_initializer="zeros")(inputs)
     unnamed = with_random_weights(keras.Model(inputs, ops.sum(parts, axis=-1, keepdims=True)), seed=3)
-    expected = keras.Model(unnamed.inputs, unnamed.outputs[0])
+    expected = keras.Model(inputs, unnamed.outputs[0])
     given = "a model that ends in ops.sum"
     model = expect_model(call(function, unnamed, given=given), given)
     if len(model.inputs) != 1 or len(model.outputs) != 1:

@@ -26,10 +26,10 @@ NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
         (7, "the shape ()"),
         ([1.0] * 512, "your target is a list"),
         (range(512), "your target is a range"),
-        (np.array(["a"] * 512), "expected an array of numbers; your target is a array of type <U1"),
-        (np.array([None] * 512), "expected an array of numbers"),
-        ({"interval_loss": np.ones(512)}, "your target is a dict"),
-        ("ones", "expected an array of numbers"),
+        (np.array(["a"] * 512), "expected an array of numbers; your target holds <U1"),
+        (np.array([None] * 512), "your target holds object"),
+        ({"interval_loss": np.ones(512)}, "your target is of type dict"),
+        ("ones", "your target is of type str"),
     ],
 )
 def test_own_target_wrong(says, target, words):

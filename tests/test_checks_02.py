@@ -16,7 +16,7 @@ def named_total(model):
 
 def named_total_called(model):
     """The model called as a layer on a new input, in a dictionary; another layer that changes nothing."""
-    numbers = keras.Input((3,))
+    numbers = keras.Input((3,), name="x")
     return keras.Model({"x": numbers}, layers.Activation("linear", name="total")(model(numbers)))
 
 
@@ -118,10 +118,13 @@ def two(main, aux, end="output"):
         (wired(targets=two(ANSWER, URGENT, "input")), "in targets, main_input is an input"),
         (wired(targets={"main_output": ANSWER}), "in targets the key aux_output is missing"),
         (wired(targets={"main_output": ANSWER, "aux_ouput": URGENT}), "in targets the key 'aux_ouput' is not one of"),
-        (wired(losses=two("mse", "mse")), "in losses the loss of main_output is mse"),
+        (wired(losses=two("mse", "mse")), "in losses the loss of main_output, mse, gives other"),
         (wired(losses=two("binary_crossentropy", "categorical_crossentropy")), "in losses the loss of aux_output"),
-        (wired(losses=two("binary_crosentropy", "bce")), "in losses the loss of main_output is binary_crosentropy"),
-        (wired(losses=two(None, "bce")), "in losses the loss of main_output is None"),
+        (
+            wired(losses=two("binary_crosentropy", "bce")),
+            "Keras knows no loss 'binary_crosentropy', that of main_output",
+        ),
+        (wired(losses=two(None, "bce")), "Keras knows no loss 'None'"),
         (wired(losses=two("bce", keras.losses.BinaryCrossentropy(from_logits=True))), "the loss of aux_output"),
         (wired(losses=two("bce", "bce", "input")), "in losses, main_input is an input"),
         (wired(loss_weights=two(0.2, 1.0)), "the weight of main_output is not 0.2. The two are swapped"),

@@ -25,8 +25,8 @@ def check_own_target(target) -> None:
         raise Hint(f"your target is a {type(target).__name__}; Keras wants an array, as np.array(…) makes it.")
     found = np.asarray(target)
     if found.dtype.kind not in "fiub":
-        what = type(target).__name__ if found.dtype.kind == "O" else f"array of type {found.dtype}"
-        raise Hint(f"expected an array of numbers; your target is a {what}.")
+        what = f"holds {found.dtype}" if isinstance(target, np.ndarray) else f"is of type {type(target).__name__}"
+        raise Hint(f"expected an array of numbers; your target {what}.")
     if found.shape not in ((SAMPLES,), (SAMPLES, 1)):
         raise Hint(f"expected {SAMPLES} numbers, one for each interval; your target has the shape {found.shape}.")
     if not np.any(found):

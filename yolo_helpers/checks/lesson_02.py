@@ -64,8 +64,7 @@ def check_wired(wired: list, arrays: list[np.ndarray]) -> None:
     _judge_arrays("inputs", inputs, {"main_input": ("words", words), "aux_input": ("extra", extra)})
     _judge_arrays("targets", targets, {"main_output": ("answer", answer), "aux_output": ("urgent", urgent)})
     for name in OUTPUTS:
-        if not _is_binary_crossentropy(losses[name]):
-            raise Hint(f"in losses the loss of {name} is {str(losses[name])[:40]}; expected binary_crossentropy.")
+        _judge_loss(name, losses[name])
     _judge_weights(loss_weights)
 
 
@@ -95,14 +94,16 @@ def _judge_arrays(part: str, found: dict, expected: dict[str, tuple[str, np.ndar
     raise Hint(f"in {part} the array at {wrong[0]} is not {expected[wrong[0]][0]}.")
 
 
-def _is_binary_crossentropy(loss) -> bool:
-    """Tell whether Keras takes it as that loss: by its name, as the function, or as the class."""
+def _judge_loss(name: str, loss) -> None:
+    """End the check with a hint when a loss, by name, as a function or as a class, is not binary cross-entropy."""
     y_true, y_pred = np.array([[1.0], [0.0], [1.0]]), np.array([[0.9], [0.4], [0.3]])
     try:
         found = ops.mean(keras.losses.get(loss)(y_true, y_pred))
-    except Exception:  # Keras knows no such loss
-        return False
-    return bool(np.isclose(found, ops.mean(keras.losses.binary_crossentropy(y_true, y_pred)), rtol=1e-4))
+    except Exception:
+        raise Hint(f"in losses, Keras knows no loss {str(loss)[:40]!r}, that of {name}.") from None
+    if not np.isclose(found, ops.mean(keras.losses.binary_crossentropy(y_true, y_pred)), rtol=1e-4):
+        shown = loss if isinstance(loss, str) else "that function"
+        raise Hint(f"in losses the loss of {name}, {shown}, gives other numbers than binary_crossentropy.")
 
 
 def _judge_weights(found: dict) -> None:

@@ -17,6 +17,53 @@ def show(values) -> str:
     )
 
 
+def expect_model(answer, given: str) -> keras.Model:
+    """Return the answer, or end the check with a hint when it is not a model."""
+    if not isinstance(answer, keras.Model):
+        raise Hint(f"for {given} expected a keras.Model, but your function returned a {type(answer).__name__}.")
+    return answer
+
+
+def with_random_weights(model: keras.Model, seed: int) -> keras.Model:
+    """Give a model weights that no initialiser makes, so that a copy of its layers has others; return it."""
+    random = np.random.default_rng(seed)
+    model.set_weights([random.normal(size=weight.shape) for weight in model.get_weights()])
+    return model
+
+
+def compare_models(model: keras.Model, expected: keras.Model, x: np.ndarray, given: str) -> None:
+    """End the check with a hint when a model has other outputs than expected, or copies of the weights.
+
+    Args:
+        model: made by the reader's function; one input, one output.
+        expected: its weights are those that `model` should use; they are changed.
+        x: the input of both.
+        given: the input in words.
+    """
+    own = {id(weight) for weight in model.weights} - {id(weight) for weight in expected.weights}
+    for changed in (False, True):
+        if changed:
+            expected.set_weights([1.0 - weight for weight in expected.get_weights()])
+        try:
+            # As the model was made: of an input, or of a list of one, for which Keras would warn.
+            result = model(keras.tree.map_structure(lambda _: x, model.input))
+            found = np.concatenate([ops.convert_to_numpy(part) for part in keras.tree.flatten(result)])
+        except Exception as error:
+            raise Hint(f"for {given} your model was made, but calling it raised {in_words(error)}") from None
+        wanted = ops.convert_to_numpy(expected(x))
+        if found.shape != wanted.shape:
+            raise Hint(f"for {given} the output of your model has the shape {found.shape}; expected {wanted.shape}.")
+        if np.allclose(found, wanted, rtol=1e-4, atol=1e-6):
+            continue
+        if changed:
+            raise Hint(
+                f"for {given} the numbers are right, but when the weights of that model change, yours stays as it was: "
+                "it has copies of them."
+            )
+        why = " It has weights of its own; use the layers that are there." if own else ""
+        raise Hint(f"for {given} your model gives {show(found[0])} for the first row; expected {show(wanted[0])}.{why}")
+
+
 def float32(*rows) -> list[np.ndarray]:
     """Turn lists into float32 arrays, the type in which Keras calls a loss."""
     return [np.array(row, dtype="float32") for row in rows]
@@ -80,8 +127,17 @@ def likely(
     return ""
 
 
-def compare_loss(result, expected: np.ndarray, given: str) -> None:
-    """End the check with a hint when a loss returns another shape or other values than expected."""
+def compare_loss(
+    result, expected: np.ndarray, given: str, mistakes: Iterable[tuple[str, Callable]] = (), arguments: tuple = ()
+) -> None:
+    """End the check with a hint when a loss returns another shape or other values than expected.
+
+    Args:
+        result: what the reader's loss returned.
+        expected: what it should return.
+        given: the input in words.
+        mistakes, arguments: as `likely` takes them.
+    """
     found = tensor_numbers(result)
     if found is None:
         raise Hint(f"for {given} your function returned a {type(result).__name__}; expected a tensor of numbers.")
@@ -93,7 +149,8 @@ def compare_loss(result, expected: np.ndarray, given: str) -> None:
     if found.shape != expected.shape:
         raise Hint(f"for {given} your function gave the shape {found.shape}; expected {expected.shape}.")
     if not np.allclose(found, expected, rtol=1e-4, atol=1e-6):
-        raise Hint(f"for {given} your function gave {show(found)}; expected {show(expected)}.")
+        why = likely(found, mistakes, *arguments)
+        raise Hint(f"for {given} your function gave {show(found)}; expected {show(expected)}.{why}")
 
 
 def train_with(loss: Callable, y_true: np.ndarray, y_pred: np.ndarray, given: str, traced: bool) -> None:

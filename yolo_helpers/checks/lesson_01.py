@@ -1,4 +1,4 @@
-"""Checks around losses and their signatures."""
+"""Lesson 01, the loss function: the checks of its tasks, and of those of the further lesson 01b."""
 
 import functools
 from collections.abc import Callable
@@ -7,9 +7,19 @@ import keras
 import numpy as np
 from keras import ops
 
-from yolo_helpers.checks.compare import compare_loss, float32, show, train_with
-from yolo_helpers.checks.verdict import Hint, call, exercise
+from yolo_helpers.checks.compare import compare_loss, float32, likely, numbers, show, train_with
+from yolo_helpers.checks.verdict import Hint, NotDone, call, exercise
 
+MAE_CASES = [  # y_true, y_pred
+    ([[1.0, 2.0, 4.0], [5.0, 5.0, 1.0]], [[2.0, 2.0, 0.0], [5.0, 5.0, 4.0]]),
+    ([[[1.0, 2.0], [3.0, 4.0]]], [[[1.0, 1.0], [0.0, 9.0]]]),
+]
+MAPE_CASES = [
+    ([[1.0, 2.0, 4.0], [5.0, 5.0, 1.0]], [[2.0, 2.5, 1.0], [4.0, 5.0, 4.0]]),
+    ([[-1.0, -2.0]], [[-2.0, 2.0]]),
+    ([[2.0, 0.0]], [[1.0, 0.5]]),
+    ([[[1.0, 2.0], [4.0, 4.0]]], [[[1.0, 1.0], [2.0, 9.0]]]),
+]
 MSLE_CASES = [  # y_true, y_pred
     ([[0.0, 1.0, 3.0], [2.0, 2.0, 2.0]], [[0.0, 1.0, 1.0], [2.0, 0.0, 2.0]]),
     ([[0.0, 2.0]], [[-5.0, 2.0]]),
@@ -23,38 +33,212 @@ LABELLED_CASES = [
 ]
 
 
-def _check_loss(function: Callable, reference: Callable, cases: list[tuple]) -> None:
+def _check_loss(function: Callable, reference: Callable, cases: list[tuple], mistakes: list[tuple] = ()) -> None:
     """End the check with a hint when a loss has other values than the reference, or cannot be trained with.
 
     Args:
         function: the reader's answer.
         reference: takes y_true and y_pred (B, …, D), returns (B, …).
         cases: pairs of y_true and y_pred.
+        mistakes: the words of the hint and a loss with that mistake, as `likely` takes them.
     """
     for number, case in enumerate(cases):
         y_true, y_pred = float32(*case)
         given = f"y_true={show(y_true)}, y_pred={show(y_pred)}"
-        compare_loss(call(function, y_true, y_pred, given=given), reference(y_true, y_pred), given)
+        result = call(function, y_true, y_pred, given=given)
+        compare_loss(result, reference(y_true, y_pred), given, mistakes, (y_true, y_pred))
         train_with(function, y_true, y_pred, given, traced=number == 0)
 
 
+def _by_keras(loss: Callable) -> Callable:
+    """Make a loss of `keras.losses` return an array."""
+    return lambda y_true, y_pred: ops.convert_to_numpy(loss(y_true, y_pred))
+
+
+def _absolute_error(of_error: Callable = np.abs, reduce: Callable = np.mean) -> Callable:
+    """Make the mean absolute error; the defaults are right, each argument is a common mistake."""
+    return lambda y_true, y_pred: reduce(of_error(np.subtract(y_pred, y_true)), axis=-1)
+
+
+MAE_MISTAKES = [
+    ("Is the distance without its sign?", _absolute_error(of_error=np.asarray)),
+    ("That is the squared error.", _absolute_error(of_error=np.square)),
+    ("That is the sum over the last axis; expected the mean.", _absolute_error(reduce=np.sum)),
+]
+
+
 @exercise
-def check_msle(function: Callable) -> None:
-    """Check `mean_squared_logarithmic_error(y_true, y_pred)` against `keras.losses`.
+def check_mae(function: Callable) -> None:
+    """Check the task "the mean absolute error" of lesson 01 against `keras.losses`.
 
     Args:
         function: the reader's answer; takes arrays (B, …, D), returns (B, …).
     """
+    _check_loss(function, _by_keras(keras.losses.mean_absolute_error), MAE_CASES, MAE_MISTAKES)
 
-    def by_keras(y_true, y_pred):
-        return ops.convert_to_numpy(keras.losses.mean_squared_logarithmic_error(y_true, y_pred))
 
-    _check_loss(function, by_keras, MSLE_CASES)
+def _percentage_error(
+    factor: float = 100.0,
+    of_ratio: Callable = np.abs,
+    divisor: Callable = lambda y_true, y_pred: np.maximum(np.abs(y_true), 1e-7),
+    reduce: Callable = np.mean,
+) -> Callable:
+    """Make the mean absolute percentage error; the defaults are right, each argument is a common mistake."""
+
+    def loss(y_true, y_pred):
+        with np.errstate(all="ignore"):
+            ratio = np.subtract(y_true, y_pred) / divisor(np.asarray(y_true), np.asarray(y_pred))
+        return factor * reduce(of_ratio(ratio), axis=-1)
+
+    return loss
+
+
+MAPE_MISTAKES = [
+    ("Is the factor 100 missing?", _percentage_error(factor=1.0)),
+    (
+        "Do you divide by the prediction?",
+        _percentage_error(divisor=lambda y_true, y_pred: np.maximum(np.abs(y_pred), 1e-7)),
+    ),
+    (
+        "Is the larger one taken of the target itself? A negative target is smaller than any epsilon.",
+        _percentage_error(divisor=lambda y_true, y_pred: np.maximum(y_true, 1e-7)),
+    ),
+    ("The target 0 is the divisor.", _percentage_error(divisor=lambda y_true, y_pred: y_true)),
+    ("Is the ratio without its sign?", _percentage_error(of_ratio=np.asarray)),
+    ("That is the sum over the last axis; expected the mean.", _percentage_error(reduce=np.sum)),
+]
+
+
+@exercise
+def check_mape(function: Callable) -> None:
+    """Check the task "the mean absolute percentage error" of lesson 01 against `keras.losses`.
+
+    Args:
+        function: the reader's answer; takes arrays (B, …, D), returns (B, …).
+    """
+    _check_loss(function, _by_keras(keras.losses.mean_absolute_percentage_error), MAPE_CASES, MAPE_MISTAKES)
+
+
+PREDICTIONS = np.array([1.0, 2.0, 3.0, 10.0])  # of task "two gradients on paper"; the targets are 0
+SLOPES = {  # words, gradient, mistakes
+    "the squared error": (
+        PREDICTIONS / 2,
+        [
+            ("Is the 2 of the derivative missing?", lambda: PREDICTIONS / 4),
+            ("Is the division by 4, the number of predictions, missing?", lambda: PREDICTIONS * 2),
+            ("Are both missing, the 2 of the derivative and the division by 4?", lambda: PREDICTIONS),
+            ("The sign is turned.", lambda: -PREDICTIONS / 2),
+            ("These are the parts of L itself, not their slopes.", lambda: PREDICTIONS**2 / 4),
+        ],
+    ),
+    "the identity": (
+        np.full(4, 0.25),
+        [
+            ("Is the division by 4, the number of predictions, missing?", lambda: np.ones(4)),
+            ("The sign is turned.", lambda: np.full(4, -0.25)),
+            ("These are the parts of L itself, not their slopes.", lambda: PREDICTIONS / 4),
+            ("These are the predictions, not the slopes of L.", lambda: PREDICTIONS),
+            ("With no slope nothing would be learnt.", lambda: np.zeros(4)),
+        ],
+    ),
+}
+
+
+@exercise
+def check_slopes(answer: list) -> None:
+    """Check the task "two gradients on paper" of lesson 01.
+
+    Args:
+        answer: the reader's four slopes by the squared error, and four by the identity.
+    """
+    if any(slopes is None for slopes in answer):
+        raise NotDone
+    for slopes, (given, (expected, mistakes)) in zip(answer, SLOPES.items()):
+        found = numbers(slopes)
+        if found is None:
+            raise Hint(f"for {given} expected four numbers; your answer is {str(slopes)[:80]}.")
+        if found.size != 4:
+            raise Hint(f"for {given} expected four numbers, one for each prediction; your answer has {found.size}.")
+        found = found.ravel()
+        if not np.allclose(found, expected, atol=1e-3):
+            wrong = np.flatnonzero(~np.isclose(found, expected, atol=1e-3))[0]
+            raise Hint(
+                f"for {given} the slope at the prediction {PREDICTIONS[wrong]:g} is not {found[wrong]:g}."
+                f"{likely(found, mistakes)}"
+            )
+
+
+BATCHES = (4, 1, 3)
+
+
+@exercise
+def check_with_zeros(function: Callable) -> None:
+    """Check the task "a generator without targets" of lesson 01: `with_zeros(batches)`.
+
+    Args:
+        function: the reader's generator function; takes a generator of arrays (B, 3).
+    """
+    taken = []
+
+    def batches():
+        random = np.random.default_rng(6)
+        for size in (*BATCHES, 4, 4, 4):  # some more, so that the generator does not end where the check does
+            taken.append(random.normal(size=(size, 3)).astype("float32"))
+            yield taken[-1]
+
+    given = "batches of 4, 1, 3 and more rows"
+    pairs = call(function, batches(), given=given)
+    if not hasattr(pairs, "__next__"):
+        raise Hint(f"for {given} expected a generator: use yield. Yours returned a {type(pairs).__name__}.")
+    for number, size in enumerate(BATCHES):
+        pair = call(lambda: next(pairs, "the end"), given=given)
+        where = f"for a batch of {size}"
+        if isinstance(pair, str):
+            if not taken:
+                raise NotDone("the generator yields nothing")
+            raise Hint(f"{where} your generator had ended; it should go on as long as the one it was given.")
+        if len(taken) > number + 2:
+            raise Hint("your function collects batches before it yields the first. The generator may never end.")
+        _judge_pair(pair, taken[number], where)
+
+
+def _judge_pair(pair, x: np.ndarray, where: str) -> None:
+    """End the check with a hint when what the reader's generator yielded is not the tuple (x, zeros)."""
+    if not isinstance(pair, tuple):
+        what = "x alone" if isinstance(pair, np.ndarray) else f"a {type(pair).__name__}"
+        raise Hint(f"{where} expected a tuple of two, x and the target; you yield {what}.")
+    if len(pair) != 2:
+        nested = " It holds a tuple: there is a pair of brackets too many." if isinstance(pair[0], tuple) else ""
+        raise Hint(f"{where} expected a tuple of two, x and the target; yours has length {len(pair)}.{nested}")
+    images, target = pair
+    if target is x:
+        raise Hint(f"{where} the target is x. Are the two swapped?")
+    if isinstance(images, (list, tuple, dict)) or not np.array_equal(images, x):
+        raise Hint(f"{where} expected the array x itself first; you yield another {type(images).__name__}.")
+    if target is None:
+        raise Hint(f"{where} the target is None; Keras turns it into a tensor, so it must be an array.")
+    if isinstance(target, (list, tuple)) or numbers(target) is None:
+        raise Hint(f"{where} expected an array of zeros as target; yours is a {type(target).__name__}.")
+    shape = np.shape(target)
+    if shape not in ((len(x),), (len(x), 1)):
+        raise Hint(f"{where} expected a zero for each row, {len(x)}; your target has the shape {shape}.")
+    if np.any(target):
+        raise Hint(f"{where} the target is not zero everywhere.")
+
+
+@exercise
+def check_msle(function: Callable) -> None:
+    """Check `mean_squared_logarithmic_error(y_true, y_pred)` of lesson 01b against `keras.losses`.
+
+    Args:
+        function: the reader's answer; takes arrays (B, …, D), returns (B, …).
+    """
+    _check_loss(function, _by_keras(keras.losses.mean_squared_logarithmic_error), MSLE_CASES)
 
 
 @exercise
 def check_labelled_mae(function: Callable) -> None:
-    """Check `labelled_mae(y_true, y_pred)`: entries with target -1 have no label and do not count.
+    """Check `labelled_mae(y_true, y_pred)` of lesson 01b: entries with target -1 have no label and do not count.
 
     Args:
         function: the reader's answer; takes arrays (B, D), returns (B,).
@@ -98,7 +282,7 @@ def _trained(model: keras.Model, loss: Callable, x, y, **options) -> list[float]
 
 @functools.cache
 def _trained_outside() -> tuple[np.ndarray, np.ndarray, np.ndarray, list[np.ndarray]]:
-    """Train the network with `compile(loss=…)`; return x, y, the sample weights and its weights."""
+    """Train the network of `loss_inside` with `compile(loss=…)`; return x, y, the sample weights and its weights."""
     random = np.random.default_rng(3)
     x, y = float32(random.normal(size=(12, 3)), random.normal(size=(12, 2)))
     plain, weights = _small_body(), random.uniform(size=12)
@@ -108,7 +292,7 @@ def _trained_outside() -> tuple[np.ndarray, np.ndarray, np.ndarray, list[np.ndar
 
 @exercise
 def check_loss_inside(function: Callable) -> None:
-    """Check `loss_inside(body, loss)` by training both ways.
+    """Check the task "put any loss inside the model" of lesson 01 by training both ways.
 
     Args:
         function: the reader's answer; takes a model and a loss, returns a model with inputs [x, y] and output (B, 1).
@@ -149,7 +333,7 @@ LOOP_CASES = [  # words, network, samples
 
 @functools.cache
 def _by_fit() -> list[tuple[np.ndarray, np.ndarray, list[tuple[str, np.ndarray]], list[float]]]:
-    """Train the model of each case with `fit`; return x, y, the weights and the losses."""
+    """Train the model of each case of `fit_by_hand` with `fit`; return x, y, the weights and the losses."""
     random, trained = np.random.default_rng(4), []
     for _, body, size in LOOP_CASES:
         x, y = float32(random.normal(size=(size, 3)), random.normal(size=(size, 2)) * 3)
@@ -162,7 +346,7 @@ def _by_fit() -> list[tuple[np.ndarray, np.ndarray, list[tuple[str, np.ndarray]]
 
 @exercise
 def check_fit_by_hand(function: Callable) -> None:
-    """Check `fit_by_hand(model, x, y, loss, learning_rate, batch_size, epochs)` against `fit`.
+    """Check `fit_by_hand(model, x, y, loss, learning_rate, batch_size, epochs)` of lesson 01b against `fit`.
 
     Args:
         function: the reader's answer; trains the model and returns the loss of each epoch as `fit` reports it.

@@ -1,7 +1,7 @@
 """The frame of every check: what a check raises becomes "ok", "not done yet" or a hint, never a traceback.
 
-A check is a function of the reader's answer, decorated with `exercise`. Inside, `call` runs the answer, and a `Hint`
-ends the check with a sentence for the reader, which names the input that fails.
+A check is a function of the reader's answer, and of what else the task gives, decorated with `exercise`. Inside, `call`
+runs the answer, and a `Hint` ends the check with a sentence for the reader, which names the input that fails.
 """
 
 import functools
@@ -20,11 +20,11 @@ def exercise(check: Callable[..., None]) -> Callable[..., None]:
     """Turn a check that raises `NotDone` or `Hint` into one that prints the verdict."""
 
     @functools.wraps(check)
-    def verdict(answer) -> None:
+    def verdict(answer, *given) -> None:
         try:
             if answer is None:
                 raise NotDone
-            check(answer)
+            check(answer, *given)
         except NotDone as reason:
             print("not done yet", reason, sep=": " if str(reason) else "")
         except Hint as hint:

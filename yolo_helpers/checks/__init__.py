@@ -31,6 +31,8 @@ from yolo_helpers.checks.lesson_02 import (
     check_wired,
 )
 from yolo_helpers.checks.lesson_03 import check_logged_confidence, check_targets, check_wh_term
+from yolo_helpers.checks.lesson_03_1 import check_place, check_slot_terms
+from yolo_helpers.checks.lesson_03_2 import check_loss_layer, check_per_image
 from yolo_helpers.checks.lesson_03_4 import check_box_loss
 from yolo_helpers.checks.lesson_04_1 import check_iou, check_judge
 from yolo_helpers.checks.lesson_04_2 import check_fit_anchors

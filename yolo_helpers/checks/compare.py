@@ -1,12 +1,13 @@
 """What the checks of several lessons use: comparisons that end in a hint, one step of training, values in words."""
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
-from yolo_helpers.checks.verdict import Hint, in_words
+from yolo_helpers.checks.verdict import Hint, NotDone, in_words
 from yolo_helpers.loss import identity_loss
 
 
@@ -22,6 +23,32 @@ def expect_model(answer, given: str) -> keras.Model:
     if not isinstance(answer, keras.Model):
         raise Hint(f"for {given} expected a keras.Model, but your function returned a {type(answer).__name__}.")
     return answer
+
+
+def expect_entries(answer, names: Iterable[str]) -> list[tuple[str, Any]]:
+    """Return the entries of a dictionary in which each task's stub holds None, in the order of the names.
+
+    Args:
+        answer: the reader's dictionary.
+        names: the keys that it is to have.
+
+    Raises:
+        NotDone: some entry is still None.
+        Hint: it is no dictionary, or has other keys.
+    """
+    names = list(names)
+    if not isinstance(answer, dict):
+        raise Hint(f"expected a dictionary with the keys {names}; yours is a {type(answer).__name__}.")
+    for key in answer:
+        if key not in names:
+            raise Hint(f"your dictionary has the key {key!r}; expected {names}.")
+    missing = [name for name in names if name not in answer]
+    if missing:
+        raise Hint(f"in your dictionary the key {missing[0]!r} is missing.")
+    empty = [name for name in names if answer[name] is None]
+    if empty:
+        raise NotDone("" if empty == names else f"{', '.join(empty)} still None")
+    return [(name, answer[name]) for name in names]
 
 
 def with_random_weights(model: keras.Model, seed: int) -> keras.Model:

@@ -5,6 +5,7 @@ runs the answer, and a `Hint` ends the check with a sentence for the reader, whi
 """
 
 import functools
+import re
 from collections.abc import Callable
 
 
@@ -39,7 +40,7 @@ def exercise(check: Callable[..., None]) -> Callable[..., None]:
 
 def in_words(error: Exception) -> str:
     """Write the class and the beginning of the message of an error on one line."""
-    words = " ".join(str(error).split())
+    words = " ".join(re.sub("\x1b\\[\\d+m", "", str(error)).split())  # Keras prints some in bold
     return f"{type(error).__name__}: {words if len(words) <= 200 else words[:200] + ' …'}"
 
 

@@ -38,6 +38,12 @@ from yolo_helpers.checks.lesson_04_1 import check_iou, check_judge
 from yolo_helpers.checks.lesson_04_2 import check_fit_anchors
 from yolo_helpers.checks.lesson_04_3 import check_causes, training_logs
 from yolo_helpers.checks.lesson_04_4 import check_threshold
-from yolo_helpers.checks.lesson_05 import check_compute_loss, check_endpoint, check_train_step
+from yolo_helpers.checks.lesson_05 import (
+    check_choice,
+    check_compute_loss,
+    check_endpoint,
+    check_short_forms,
+    check_train_step,
+)
 from yolo_helpers.checks.lesson_06 import check_batch_hard, check_center_layer, check_ctc_loss
 from yolo_helpers.checks.lesson_07 import check_holds_code, check_pair_up, check_ported_loss

@@ -85,6 +85,17 @@ def clean(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
     return notebook
 
 
+class Client(NotebookClient):
+    """Runs a notebook without standing in for a browser's widgets.
+
+    What a slider draws then becomes the output of its cell: the still picture that the file keeps. And nothing is
+    answered to the kernel while a cell runs, which now and then made the client wait for ever (nbclient issue 312).
+    """
+
+    def handle_comm_msg(self, outs, msg, cell_index):
+        """Leave a widget's messages unanswered."""
+
+
 def execute(path: Path) -> tuple[nbformat.NotebookNode, list[str]]:
     """Run a notebook from top to bottom in its own folder.
 
@@ -99,7 +110,7 @@ def execute(path: Path) -> tuple[nbformat.NotebookNode, list[str]]:
         CellTimeoutError: a cell ran longer than ten minutes.
     """
     notebook = clean(nbformat.read(path, as_version=4))
-    client = NotebookClient(
+    client = Client(
         notebook,
         timeout=CELL_TIMEOUT,
         kernel_name=KERNEL["name"],

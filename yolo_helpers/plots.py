@@ -316,7 +316,7 @@ def show_overlap(
     rows, columns = iou.shape[:2]
     _show_image(ax, image)
     shade = ax.imshow(iou.max(-1), cmap="Greys", vmin=0, vmax=1, alpha=0.7, extent=(0, width, height, 0))
-    ax.figure.colorbar(shade, ax=ax, label="best IoU of the cell's slots")
+    ax.figure.colorbar(shade, ax=ax, label="best IoU of the square's slots")
     side_x, side_y = width / columns, height / rows
     for j, i in np.argwhere((~positive & (iou >= ignore_thresh)).any(-1)):
         corner = (i * side_x, j * side_y)

@@ -75,7 +75,13 @@ def test_short_forms_are_what_keras_reports():
 
 # Choose a way
 
-CHOICE = {"Ada": "Lambda", "Ben": "compute_loss", "Cho": "loss per head", "Dan": "train_step"}
+CHOICE = {
+    "Ada": "Lambda",
+    "Ben": "compute_loss",
+    "Cho": "loss per head",
+    "Dan": "train_step",
+    "Eva": "loss layer",
+}
 
 
 def test_choice_right(says):

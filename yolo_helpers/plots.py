@@ -457,7 +457,7 @@ def _draw_replicas(ax, losses, divided):
     def point(start, end):
         ax.annotate("", end, start, arrowprops={"arrowstyle": "-|>", "shrinkA": 0, "shrinkB": 0, "color": "black"})
 
-    digits = 0 if losses.max() >= 100 else 1
+    digits = 0 if losses.max() >= 1000 else 1
     images = len(losses) // 2
     for row, part in enumerate(np.split(losses, 2)):
         first = row * images

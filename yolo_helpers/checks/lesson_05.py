@@ -67,6 +67,7 @@ SEES_ONE_OUTPUT = "the only output of that training model is the loss, so metric
 WORKS_WITH_MORE = "that works, but there is a way that needs no code beside compile"
 ONE_OPTIMIZER = "a compiled model has one optimizer, and takes one step for each batch"
 REWRITE = "that means to rewrite what trains already, before Friday"
+LABELS_AS_TARGETS = "there the labels are targets, and she keeps them as inputs"
 PEOPLE = {  # the way that fits, and why each of the others does not
     "Ada": (
         "Lambda",
@@ -104,6 +105,15 @@ PEOPLE = {  # the way that fits, and why each of the others does not
             "compute_loss": ONE_OPTIMIZER,
         },
     ),
+    "Eva": (
+        "loss layer",
+        {
+            "Lambda": "a lambda from a file is refused, and a Lambda logs no terms",
+            "loss per head": LABELS_AS_TARGETS,
+            "compute_loss": LABELS_AS_TARGETS,
+            "train_step": LABELS_AS_TARGETS,
+        },
+    ),
 }
 
 
@@ -112,7 +122,7 @@ def check_choice(choice: dict) -> None:
     """Check the task "four people ask" of lesson 05.
 
     Args:
-        choice: the reader's way for each of Ada, Ben, Cho and Dan.
+        choice: the reader's way for each of Ada, Ben, Cho, Dan and Eva.
     """
     for name, way in expect_entries(choice, PEOPLE):
         if way not in CHOICES:

@@ -143,12 +143,13 @@ def print_row(path: Path, timed: bool = False) -> list[int]:
         timed: whether to execute it and print the seconds too.
 
     Returns:
-        The numbers of the row without the seconds.
+        The numbers of the row; the seconds are 0 where none were taken.
     """
     one = count(path)
     row = [one.prose, one.code, one.words, one.minutes, one.tasks, one.pictures, one.longest_line]
-    print(LINE.format(path.stem, *row, round(seconds(path)) if timed else ""), flush=True)
-    return row
+    taken = round(seconds(path)) if timed else 0
+    print(LINE.format(path.stem, *row, taken or ""), flush=True)
+    return [*row, taken]
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -162,8 +163,8 @@ def main(arguments: list[str] | None = None) -> None:
     road = [path for path in lessons if path.parent.name == "notebooks"]
 
     print(LINE.format("", *COLUMNS))
-    *columns, longest = zip(*[print_row(path, options.seconds) for path in road])
-    print(LINE.format("the road", *map(sum, columns), max(longest), ""), end="\n\n")
+    *columns, longest, taken = zip(*[print_row(path, options.seconds) for path in road])
+    print(LINE.format("the road", *map(sum, columns), max(longest), sum(taken) or ""), end="\n\n")
     for path in lessons[len(road) :]:
         print_row(path)
     print(f"\n{road[0].stem}: {words_to_answer(road[0])} words until the answer is complete")

@@ -1,9 +1,11 @@
 """Static tests of every notebook, and the proof that nbval, with the project's options, compares something."""
 
+import base64
 import functools
 import re
 import shutil
 import statistics
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -347,6 +349,31 @@ def test_executing_twice_leaves_the_file_alone(tmp_path):
     assert second.returncode == 0 and "changed" not in second.stdout
     assert path.read_bytes() == after
     assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
+
+
+SLIDER = """
+import ipywidgets
+import matplotlib.pyplot as plt
+
+def draw(height):
+    plt.figure(figsize=(1, height)).subplots()
+    plt.show()
+
+slider = ipywidgets.interact(draw, height=ipywidgets.IntSlider(2, min=1, max=3))
+"""
+
+
+def test_a_slider_leaves_its_first_picture_and_no_widget(tmp_path):
+    path = tmp_path / "slider.ipynb"
+    nbformat.write(small_notebook(SLIDER, None), path)
+    run = rebuild(path)
+    assert run.returncode == 0, run.stdout + run.stderr
+    (cell,) = nbformat.read(path, as_version=4).cells
+    (picture,) = cell.outputs
+    assert picture.output_type == "display_data" and set(picture.data) == {"image/png", "text/plain"}
+    # A PNG file gives its width and its height in the bytes 16 to 24.
+    width, height = struct.unpack(">2I", base64.b64decode(picture.data["image/png"])[16:24])
+    assert height > 1.5 * width, "not the picture of the slider's own value"
 
 
 def test_a_failing_notebook_keeps_its_file(tmp_path):

@@ -54,9 +54,9 @@ class Notebook:
         self.wait(60, self.is_idle, "the kernel did not start")
 
     def wait(self, seconds, condition, otherwise):
-        """Wait until a condition holds; if it does not, say so, and where the cells are."""
+        """Wait until a condition holds and return what it gave; else say so, and where the cells are."""
         try:
-            WebDriverWait(self.browser, seconds, poll_frequency=0.2).until(lambda _: condition())
+            return WebDriverWait(self.browser, seconds, poll_frequency=0.2).until(lambda _: condition())
         except TimeoutException:
             numbers = " ".join(cell["number"] for cell in self.read())
             pytest.fail(f"{otherwise} within {seconds} s; the cells: {numbers}", pytrace=False)
@@ -67,12 +67,18 @@ class Notebook:
     def is_idle(self):
         return self.browser.execute_script(IS_IDLE)
 
-    def find(self, number, selector):
-        """The one element that a selector finds in a code cell, scrolled into view."""
+    def find_all(self, number, selector):
+        """The elements that a selector finds in a code cell, the first of them scrolled into view."""
         cell = self.browser.find_elements(By.CSS_SELECTOR, ".jp-Notebook .jp-CodeCell")[number]
         found = cell.find_elements(By.CSS_SELECTOR, selector)
-        assert len(found) == 1, f"{len(found)} of {selector} in the cell:\n{self.sources[number]}"
+        assert found, f"no {selector} in the cell:\n{self.sources[number]}"
         self.browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", found[0])
+        return found
+
+    def find(self, number, selector):
+        """The one element that a selector finds in a code cell, scrolled into view."""
+        found = self.find_all(number, selector)
+        assert len(found) == 1, f"{len(found)} of {selector} in the cell:\n{self.sources[number]}"
         return found[0]
 
     def number_of(self, words):
@@ -108,67 +114,86 @@ class Notebook:
         self.browser.execute_script(PASTE, editor, source)
         self.wait(10, lambda: editor.text.split() == source.split(), "the cell did not take the text")
 
-    def run_cells(self, first, last):
-        """Run some cells one after the other with Shift+Enter."""
-        before = self.read()
-        self.find(first, ".cm-content").click()
-        for _ in range(first, last + 1):
-            ActionChains(self.browser).key_down(Keys.SHIFT).send_keys(Keys.ENTER).key_up(Keys.SHIFT).perform()
+    def run(self, number):
+        """Run a code cell with Shift+Enter, and wait for its end."""
+        before = self.read()[number]["number"]
+        self.find(number, ".cm-content").click()
+        ActionChains(self.browser).key_down(Keys.SHIFT).send_keys(Keys.ENTER).key_up(Keys.SHIFT).perform()
 
-        def have_run():
-            new = self.read()[first : last + 1]
-            old = before[first : last + 1]
-            return self.is_idle() and all(
-                re.fullmatch(r"\[\d+\]:", cell["number"]) and cell["number"] != earlier["number"]
-                for cell, earlier in zip(new, old)
-            )
+        def has_run():
+            now = self.read()[number]["number"]
+            return self.is_idle() and re.fullmatch(r"\[\d+\]:", now) and now != before
 
-        self.wait(60, have_run, "the cells did not run")
+        self.wait(60, has_run, "the cell did not run")
+        red = self.read()[number]["red"]
+        assert not red, red
+
+    def run_to(self, last):
+        """Run the code cells from the first to this one."""
+        for number in range(last + 1):
+            self.run(number)
+
+    def picture(self):
+        """What a slider has drawn, or None while it draws."""
+        return self.browser.execute_script("return document.querySelector('.widget-interact img')?.src")
+
+    def wait_for_picture(self, condition, otherwise):
+        """Wait until a slider has drawn a picture that a condition takes, and return it."""
+        return self.wait(30, lambda: (drawn := self.picture()) and condition(drawn) and drawn, otherwise)
 
 
 def test_lesson_00_runs_to_its_end_and_shows_detections(browser, lab):
     lesson = Notebook(browser, lab, "00_start_here.ipynb")
     lesson.run_all(240)
-    picture = lesson.find(lesson.number_of("after.boxes"), "img")
+    picture = lesson.find(lesson.number_of("in zip(axes, shown.items())"), "img")
     width, height, colours = browser.execute_script(MEASURE, picture)
     assert width > 600 and height > 150 and colours > 1000, "no photographs are to be seen"
     assert picture.is_displayed() and picture.size["width"] > 400
 
 
-def test_the_slider_moves_the_picture(browser, lab):
-    lesson = Notebook(browser, lab, "further/03a_yolo_loss_by_hand.ipynb")
-    lesson.run_all(180)
+def test_a_batch_walks_through_the_graph(browser, lab):
+    lesson = Notebook(browser, lab, "00_start_here.ipynb")
     cell = lesson.number_of("ipywidgets.interact(")
+    lesson.run_to(cell)
+    second = lesson.wait_for_picture(bool, "no graph was drawn")
     slider = lesson.find(cell, "[role=slider]")
-
-    def picture():
-        return browser.execute_script("return document.querySelector('.widget-interact img')?.src")
-
-    first = picture()
-    assert first and browser.execute_script(MEASURE, lesson.find(cell, "img"))[2] > 1000
+    assert slider.get_attribute("aria-valuenow") == "2.0"
     slider.send_keys(Keys.ARROW_RIGHT)
-    lesson.wait(30, lambda: picture() not in (None, first), "the slider did not change the picture")
+    third = lesson.wait_for_picture(lambda drawn: drawn != second, "the slider did not move the batch on")
+    (inference,) = [one for one in lesson.find_all(cell, ".widget-toggle-button") if one.text == "inference"]
+    inference.click()
+    lesson.wait_for_picture(lambda drawn: drawn not in (second, third), "the switch did not change the graph")
+
+
+def test_the_slider_moves_the_picture(browser, lab):
+    lesson = Notebook(browser, lab, "03_yolo_loss_layer.ipynb")
+    cell = lesson.number_of("ipywidgets.interact(")
+    lesson.run_to(cell)
+    first = lesson.wait_for_picture(bool, "no picture was drawn")
+    assert browser.execute_script(MEASURE, lesson.find(cell, "img"))[2] > 1000
+    slider = lesson.find_all(cell, "[role=slider]")[0]
+    slider.send_keys(Keys.ARROW_RIGHT)
+    lesson.wait_for_picture(lambda drawn: drawn != first, "the slider did not change the picture")
     slider.send_keys(Keys.ARROW_LEFT)
-    lesson.wait(30, lambda: picture() == first, "the slider did not bring the first picture back")
+    lesson.wait_for_picture(lambda drawn: drawn == first, "the slider did not bring the first picture back")
 
 
 def test_a_task_says_what_an_answer_is_worth(browser, lab):
-    name, words = "04a_own_photographs.ipynb", "def fit_anchors"
+    name, words = "01_loss_signatures.ipynb", "def mean_absolute_error"
     solution = json.loads((lab.root / "notebooks" / "solutions" / name).read_text(encoding="utf-8"))
     (answer,) = [source for cell in solution["cells"] if words in (source := "".join(cell["source"]))]
-    lesson = Notebook(browser, lab, f"further/{name}")
-    lesson.run_all(180)
+    lesson = Notebook(browser, lab, name)
     number = lesson.number_of(words)
+    lesson.run_to(number)
 
     def verdict():
-        cell = lesson.read()[number]
-        assert not cell["red"]
-        return cell["output"].strip()
+        return lesson.read()[number]["output"].strip()
 
     assert verdict().startswith("not done yet")
-    lesson.write(number, lesson.sources[number].replace("return None", "return start"))
-    lesson.run_cells(number, number)
+    over_all = "return ops.mean(ops.abs(y_pred - y_true))"
+    lesson.write(number, lesson.sources[number].replace("return None", over_all))
+    lesson.run(number)
     assert verdict().startswith("hint: for ")
     lesson.write(number, answer)
-    lesson.run_cells(number, number)
+    lesson.run(number)
     assert verdict() == "ok"

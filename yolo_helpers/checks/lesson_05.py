@@ -262,7 +262,7 @@ def check_compute_loss(function: Callable) -> None:
 
 @exercise
 def check_endpoint(function: Callable) -> None:
-    """Check `with_endpoint(inputs, targets, outputs, optimizer)`.
+    """Check `endpoint_model(inputs, targets, outputs, optimizer)`.
 
     Args:
         function: the reader's answer; returns a compiled model with inputs [inputs, *targets] and the two outputs.

@@ -98,10 +98,8 @@ def test_a_stub_may_have_several_lines_and_a_cell_several_answers():
 
 
 def test_a_stub_keeps_its_indentation():
-    stub = "# stub: for x in y:\n    # stub:     pass\n    use(y)"
-    assert (
-        cut_answers(f"    {START}\n    {stub}\n    {END}") == f"    {START}\n    for x in y:\n        pass\n    {END}"
-    )
+    cut = cut_answers("\n    ".join(["", START, "# stub: for x in y:", "# stub:     pass", "use(y)", END]))
+    assert cut == "\n    ".join(["", START, "for x in y:", "    pass", END])
 
 
 def test_a_cell_without_marks_stays():

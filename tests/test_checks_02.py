@@ -157,7 +157,7 @@ def test_wired_right(says, answer):
 
 @pytest.mark.parametrize("part", ["inputs", "targets", "losses", "loss_weights"])
 def test_wired_not_done(says, part):
-    says(check_wired, wired(**{part: None}), "not done yet")
+    says(check_wired, wired(**{part: None}), f"not done yet: {part} still None")
     says(check_wired, [None] * 4, "not done yet")
 
 
@@ -329,7 +329,7 @@ def a_body_of_its_own(body):
         (lambda body: training_model(body, order=(1, 0)), "their shapes are"),
         (lambda body: training_model(body, names=("fine", "coarse")), "coarse is ["),
         (lambda body: body, "their shapes are"),
-        (lambda body: training_model(body).outputs, "expected a model"),
+        (lambda body: training_model(body).outputs, "expected a keras.Model"),
         (a_body_of_its_own, "weights of the body are unchanged"),
     ],
 )

@@ -181,7 +181,7 @@ def without_the_overlap(model, y, y_pred, weights, base):
         (compute_loss(without_the_overlap), ["eight samples evaluate gave"]),
         (compute_loss(through_the_identity, compiled=False), ["not compiled"]),
         (lambda inputs, outputs, optimizer: None, ["not done yet"]),
-        (lambda inputs, outputs, optimizer: "model", ["expected a Keras model", "str"]),
+        (lambda inputs, outputs, optimizer: "model", ["expected a keras.Model", "str"]),
         (lambda inputs: None, ["your function raised TypeError"]),
         (compute_loss(lambda *given: 1 / 0), ["evaluate raised ZeroDivisionError"]),
     ],

@@ -91,6 +91,78 @@ def test_the_reference_is_the_formula_of_keras_2():
     np.testing.assert_allclose(old_loss()(y_true, y_pred), expected, rtol=1e-5)
 
 
+# Batches of the old form for today's model
+
+
+def modern(generator):
+    for (image, *y_true), zeros in generator:
+        yield (np.round(image * 255).astype("uint8"), *y_true), np.zeros((len(zeros), 1))
+
+
+def each(change):
+    """A generator that changes each of the right batches."""
+
+    def answer(generator):
+        for (image, *y_true), target in modern(generator):
+            yield change(image, y_true, target)
+
+    return answer
+
+
+def cut_off(generator):
+    for (image, *y_true), zeros in generator:
+        yield ((image * 255).astype("uint8"), *y_true), zeros[:, None]
+
+
+def first_only(generator):
+    yield next(modern(generator))
+
+
+def collected(generator):
+    yield from list(modern(generator))
+
+
+def empty(generator):
+    yield from ()
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (cut_off, "one too small: round"),
+        (each(lambda image, y_true, target: ([image, *y_true], target)), "inputs as a tuple of four"),
+        (each(lambda image, y_true, target: [(image, *y_true), target]), "a tuple of two"),
+        (each(lambda image, y_true, target: ((image, y_true), target)), "inputs as a tuple of four"),
+        (each(lambda image, y_true, target: (image, *y_true, target)), "a tuple of two"),
+        (each(lambda image, y_true, target: ((image / 255, *y_true), target)), "type uint8; yours is float64"),
+        (each(lambda image, y_true, target: ((image // 255, *y_true), target)), "other values"),
+        (each(lambda image, y_true, target: ((image[:1], *y_true), target[:1])), "other values"),
+        (each(lambda image, y_true, target: ((image, *y_true[::-1]), target)), "the labels are not those"),
+        (each(lambda image, y_true, target: ((image, *y_true), target[:, 0])), "yours has shape (4,)"),
+        (each(lambda image, y_true, target: ((image, *y_true), target + 1)), "a target of zeros"),
+        (each(lambda image, y_true, target: ((image, *y_true), np.zeros((4, 1)))), "shape (1, 1); yours"),
+        (first_only, "had ended"),
+        (collected, "collects batches"),
+        (lambda generator: list(modern(generator)), "use yield"),
+        (lambda generator: next(modern(generator)), "use yield"),
+        (lambda generator: generator, "inputs as a tuple of four"),
+        (each(lambda image, y_true, target: image.no_such_name), "raised AttributeError"),
+    ],
+)
+def test_modern_wrong(says, answer, words):
+    says(checks.check_modern, answer, "hint: ", words)
+
+
+def test_modern_right(says):
+    says(checks.check_modern, modern, "ok")
+    says(checks.check_modern, each(lambda image, y_true, target: ((image, *y_true), target)), "ok")
+
+
+@pytest.mark.parametrize("answer", [None, lambda generator: None, empty])
+def test_modern_not_done(says, answer):
+    says(checks.check_modern, answer, "not done yet")
+
+
 # pair_up
 
 

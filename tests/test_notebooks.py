@@ -8,19 +8,27 @@ import statistics
 import struct
 import subprocess
 import sys
-from pathlib import Path
 
 import nbformat
 import pytest
 from bs4 import BeautifulSoup
 
-from tools.build_notebooks import KERNEL, clean, find_notebooks, finish_page, same_results, to_text, write_page
+from tools.build_notebooks import (
+    KERNEL,
+    ROOT,
+    clean,
+    find_lessons,
+    find_notebooks,
+    find_road,
+    finish_page,
+    same_results,
+    to_text,
+    write_page,
+)
+from tools.count_course import SETUP
 from tools.set_repository import repository
 
-ROOT = Path(__file__).resolve().parents[1]
-NOTEBOOKS = find_notebooks(ROOT)
-LESSONS = [path for path in NOTEBOOKS if path.parent.name != "solutions"]
-SETUP = "# Set-up, the same in every notebook"
+NOTEBOOKS, LESSONS = find_notebooks(), find_lessons()
 MACHINE_PATH = re.compile(r"(?:/home/|/root/|/tmp/|/work/|/Users/|/var/folders/|/content/|\b[A-Z]:\\)")
 
 every_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: f"{path.parent.name}/{path.stem}")
@@ -118,12 +126,15 @@ def test_badge_opens_this_very_file(path):
     assert read(path).cells[0].cell_type == "markdown"
 
 
+def headings_of(source):
+    """(marks, heading) of each heading of a markdown cell; a # in a block of code begins none."""
+    outside_code = re.sub(r"^```.*?^```", "", source, flags=re.DOTALL | re.MULTILINE)
+    return re.findall(r"^(#+) (.*)$", outside_code, re.MULTILINE)
+
+
 @every_notebook
 def test_headings_are_in_order(path):
-    headings = []
-    for source in markdown(path):
-        outside_code = re.sub(r"^```.*?^```", "", source, flags=re.DOTALL | re.MULTILINE)
-        headings += [len(marks) for marks in re.findall(r"^(#+) ", outside_code, re.MULTILINE)]
+    headings = [len(marks) for source in markdown(path) for marks, _ in headings_of(source)]
     assert headings[:1] == [1] and headings.count(1) == 1, "one title, and it comes first"
     for above, level in zip(headings, headings[1:]):
         assert level <= above + 1, "a heading skips a level"
@@ -153,15 +164,32 @@ def test_links_lead_somewhere(path):
             assert (path.parent / target.split("#")[0]).exists(), f"the link {target} leads nowhere"
 
 
+@functools.cache
+def outputs_under(path):
+    """{heading: number of outputs down to the next heading of its level or of a higher one}"""
+    found, inside = {}, []
+    for cell in read(path).cells:
+        if cell.cell_type == "markdown":
+            for marks, heading in headings_of(cell.source):
+                inside = [*((level, above) for level, above in inside if level < len(marks)), (len(marks), heading)]
+                found[heading] = 0
+        elif cell.cell_type == "code":
+            for _, heading in inside:
+                found[heading] += sum(
+                    any(texts(output)) or "image/png" in output.get("data", {}) for output in cell.outputs
+                )
+    return found
+
+
 def test_every_question_is_answered_under_its_heading():
     rows = [line.split(" | ") for line in (ROOT / "notebooks" / "README.md").read_text(encoding="utf-8").splitlines()]
     rows = [row for row in rows if re.match(r"\| Q\d\d ", row[0])]
     assert len(rows) >= 10
     for question, link, headings in rows:
         lesson = ROOT / "notebooks" / re.search(r"\((.*?)\)", link)[1]
-        found = {line.lstrip("# ") for text in markdown(lesson) for line in text.splitlines() if line.startswith("#")}
         for heading in headings.removesuffix(" |").split("; "):
-            assert heading in found, f"{question}: {lesson.name} has no heading {heading!r}"
+            assert heading in outputs_under(lesson), f"{question}: {lesson.name} has no heading {heading!r}"
+            assert outputs_under(lesson)[heading], f"{question}: no output below {heading!r} in {lesson.name}"
 
 
 @pytest.fixture(scope="module")
@@ -320,7 +348,8 @@ def test_the_road_comes_before_the_further_lessons_and_the_solutions(tmp_path):
         path = tmp_path / "notebooks" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
-    assert [path.relative_to(tmp_path / "notebooks").as_posix() for path in find_notebooks(tmp_path)] == names
+    for find, expected in ((find_road, names[:2]), (find_lessons, names[:4]), (find_notebooks, names)):
+        assert [path.relative_to(tmp_path / "notebooks").as_posix() for path in find(tmp_path)] == expected
 
 
 def rebuild(path):

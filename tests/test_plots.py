@@ -183,7 +183,7 @@ def test_precision_over_recall_is_drawn_as_far_as_it_is_reached():
 # The grid
 
 
-def test_grid_draws_the_cell_the_box_and_the_centre_of_each_filled_slot():
+def test_grid_draws_the_square_the_box_and_the_centre_of_each_filled_slot():
     y_true = np.zeros((3, 4, 3, 8), np.float32)
     y_true[1, 2, 0, :5] = 0.625, 0.5, 0.25, 0.5, 1  # centre (40, 24), 16 x 24 pixels
     y_true[0, 0, 2, :5] = 0.125, 0.125, 0.125, 0.25, 1
@@ -198,11 +198,11 @@ def test_grid_draws_the_cell_the_box_and_the_centre_of_each_filled_slot():
 # The ignore mask
 
 
-def test_overlap_frames_the_cells_with_a_spared_slot_and_dots_those_with_an_object():
+def test_overlap_frames_the_squares_with_a_spared_slot_and_dots_those_with_an_object():
     iou, positive = np.zeros((3, 4, 3)), np.zeros((3, 4, 3), bool)
     iou[1, 2], positive[1, 2, 0] = (0.9, 0.2, 0.1), True  # the object itself is not spared
-    iou[0, 1], positive[0, 1, 1] = (0.6, 0.9, 0.1), True  # its neighbour in the same cell is
-    iou[2, 3, 2] = 0.5  # an empty cell, just at the threshold
+    iou[0, 1], positive[0, 1, 1] = (0.6, 0.9, 0.1), True  # its neighbour in the same square is
+    iou[2, 3, 2] = 0.5  # an empty square, just at the threshold
     ax = show_overlap(IMAGE, iou, positive, 0.5, title="spared")
     assert sorted(frame.get_xy() for frame in rectangles(ax)) == [(16, 0), (48, 32)]
     assert sorted(map(tuple, ax.lines[0].get_xydata())) == [(24, 8), (40, 24)]
@@ -262,9 +262,18 @@ def test_slot_draws_on_given_axes():
     assert show_slot(IMAGE, SQUARE, SLOT_BOXES, TERMS, given) == given and len(plt.get_fignums()) == 1
 
 
-@pytest.mark.parametrize("boxes", [{"anchor": SQUARE}, SLOT_BOXES | {"fourth": SQUARE}])
+def test_a_box_of_a_slot_keeps_its_line_and_colour_whatever_stands_beside_it():
+    def style(*names):
+        picture, _ = show_slot(IMAGE, SQUARE, {name: SLOT_BOXES[name] for name in names}, TERMS)
+        drawn = {box.get_gid(): box for box in rectangles(picture)[1:]}
+        return drawn["prediction"].get_edgecolor(), drawn["prediction"].get_linestyle()
+
+    assert style("true box", "prediction") == style("prediction", "true box", "anchor") == style(*SLOT_BOXES)
+
+
+@pytest.mark.parametrize("boxes", [{"anchor": SQUARE}, {"true box": SQUARE, "predicted": SQUARE}])
 def test_slot_says_which_boxes_it_takes(boxes):
-    with pytest.raises(ValueError, match="'true box' and at most two other boxes"):
+    with pytest.raises(ValueError, match=rf"^Expected 'true box'.*{list(boxes)[-1]}"):
         show_slot(IMAGE, SQUARE, boxes, TERMS)
 
 

@@ -16,8 +16,9 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from tools import setup_venv
-from tools.build_notebooks import find_notebooks
+from tools.build_notebooks import find_lessons, find_road
 from tools.set_repository import files_with_address, repository, set_repository
+from yolo_helpers.installation import check_installation
 
 ROOT = Path(__file__).resolve().parents[1]
 NEW = "https://github.com/some-one/detector.course"
@@ -311,37 +312,64 @@ def test_lab_stays_on_this_computer_and_keeps_the_token(bare_course, user):
 
 def test_readme_tables_list_the_lessons_that_exist():
     rows = re.findall(r"^(\| \[[^]]+\]\((notebooks/[\w/]+\.ipynb)\).*)$", text("README.md"), re.MULTILINE)
-    lessons = [path.relative_to(ROOT).as_posix() for path in find_notebooks() if path.parent.name != "solutions"]
+    lessons = [path.relative_to(ROOT).as_posix() for path in find_lessons()]
     assert [lesson for _, lesson in rows] == lessons
     slug = repository().removeprefix("https://github.com/")
     for row, lesson in rows:
         assert f"(https://colab.research.google.com/github/{slug}/blob/main/{lesson})" in row
 
 
-def test_each_session_in_class_takes_ninety_minutes():
-    sessions = text("TEACHING.md").split("\n## Session ")[1:]
-    assert sessions
-    for session in sessions:
-        assert sum(map(int, re.findall(r"^\| (\d+) \|", session, re.MULTILINE))) == 90, session[:40]
+SESSIONS = re.findall(r"^## (Session .*?)(?=^## |\Z)", text("TEACHING.md"), re.MULTILINE | re.DOTALL)
+every_session = pytest.mark.parametrize("session", SESSIONS, ids=lambda session: session[:9])
 
 
-def test_what_the_sessions_name_is_there():
-    """Every heading that TEACHING.md gives in italics, and every task, stands in a notebook."""
-    found = {re.sub(r"\W+", " ", heading).lower().strip() for heading in headings()}
-    tables = "".join(line for line in text("TEACHING.md").splitlines(True) if re.match(r"\| \d+ \|", line))
-    named = re.findall(r"(?<!\*)\*([^*\n]+)\*(?!\*)", tables)
-    assert named
-    for name in named:
-        plain = re.sub(r"\W+", " ", name).lower().strip()
-        assert any(plain in heading for heading in found), name
+def test_there_are_sessions():
+    assert SESSIONS
 
 
-def headings():
-    for path in (ROOT / "notebooks").rglob("*.ipynb"):
-        if ".ipynb_checkpoints" not in path.parts:
-            for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
-                if cell["cell_type"] == "markdown":
-                    yield from re.findall(r"^#+ (.*)$", "".join(cell["source"]), re.MULTILINE)
+@every_session
+def test_a_session_in_class_takes_ninety_minutes(session):
+    assert sum(map(int, re.findall(r"^\| (\d+) \|", session, re.MULTILINE))) == 90
+
+
+def plain(heading):
+    """A heading without the number of its task, its marks and its capitals."""
+    return re.sub(r"\W+", " ", re.sub(r"^Task \d+: ", "", heading)).lower().strip()
+
+
+def headings(path):
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    sources = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown"]
+    return {plain(heading) for source in sources for heading in re.findall(r"^#+ (.*)$", source, re.MULTILINE)}
+
+
+def lessons_in(passage):
+    """The lessons that a passage links, and those of the road that it names, as in lesson 03."""
+    linked = [ROOT / path for path in re.findall(r"\]\((notebooks/[\w/]+\.ipynb)\)", passage)]
+    numbers = re.findall(r"\blesson (\d\d)\b", passage)
+    return {*linked, *(path for path in find_road() if path.stem[:2] in numbers)}
+
+
+def names_in(passage):
+    """What a passage gives in italics, without the labels, such as *Homework, an hour:*."""
+    return [name for name in re.findall(r"(?<!\*)\*([^*]+)\*(?!\*)", passage) if not name.endswith(":")]
+
+
+@every_session
+def test_what_a_session_names_is_a_heading_of_its_lessons(session):
+    """A row of the table that gives a lesson speaks of that one, all else of those that the session gives."""
+    rows = [line for line in session.splitlines() if re.match(r"\| \d+ \|", line)]
+    rest = "\n".join(line for line in session.splitlines() if line not in rows)
+    assert names_in("".join(rows))
+    for passage in (*rows, rest):
+        there = set().union(*map(headings, lessons_in(passage) or lessons_in(rest)))
+        missing = [name for name in names_in(passage) if plain(name) not in there]
+        assert not missing, f"no heading of that session's lessons: {missing}"
+
+
+def test_the_teachers_know_what_the_check_of_the_installation_prints(capsys):
+    check_installation(ROOT)
+    assert f"`{capsys.readouterr().out.strip()}`" in text("TEACHING.md")
 
 
 @pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "TEACHING.md"])

@@ -1,16 +1,14 @@
 """The tasks of the lessons are what tools/make_tasks.py makes of the solutions, and the cutting itself is right."""
 
 import shutil
-from pathlib import Path
 
 import nbformat
 import pytest
 
-from tools import make_tasks
-from tools.make_tasks import START, TaskError, cut_answers, renew_tasks, task_cells
+from tools.build_notebooks import ROOT, find_lessons, find_solutions
+from tools.make_tasks import END, START, TaskError, cut_answers, make_tasks, renew_tasks, task_cells
 
-NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
-SOLUTIONS = sorted((NOTEBOOKS / "solutions").glob("*.ipynb"))
+SOLUTIONS = find_solutions()
 
 MARKED = """def square(x):
     # --- your answer
@@ -34,7 +32,7 @@ every_solution = pytest.mark.parametrize("solution", SOLUTIONS, ids=lambda path:
 
 def lesson_of(solution):
     """The committed lesson that belongs to a solution."""
-    (lesson,) = [path for path in NOTEBOOKS.rglob(solution.name) if path.parent.name in ("notebooks", "further")]
+    (lesson,) = [path for path in find_lessons() if path.name == solution.name]
     return lesson
 
 
@@ -58,8 +56,8 @@ def test_there_are_solutions():
 
 
 def test_the_committed_lessons_are_in_step(tmp_path):
-    shutil.copytree(NOTEBOOKS, tmp_path / "notebooks")
-    assert make_tasks.make_tasks(tmp_path / "notebooks") == [], "run: python tools/make_tasks.py"
+    shutil.copytree(ROOT / "notebooks", tmp_path / "notebooks")
+    assert make_tasks(tmp_path) == [], "run: python tools/make_tasks.py"
 
 
 @every_solution
@@ -97,6 +95,11 @@ def test_a_stub_may_have_several_lines_and_a_cell_several_answers():
     one = "# --- your answer\n# stub: a = 1\n# stub: b = 2\na = b = 3\n# --- end of your answer"
     cut = "# --- your answer\na = 1\nb = 2\n# --- end of your answer"
     assert cut_answers(f"{one}\nprint(a)\n{one}") == f"{cut}\nprint(a)\n{cut}"
+
+
+def test_a_stub_keeps_its_indentation():
+    cut = cut_answers("\n    ".join(["", START, "# stub: for x in y:", "# stub:     pass", "use(y)", END]))
+    assert cut == "\n    ".join(["", START, "for x in y:", "    pass", END])
 
 
 def test_a_cell_without_marks_stays():
@@ -195,14 +198,15 @@ def test_notebooks_that_do_not_fit_are_refused(change, message):
 @pytest.fixture
 def folder(tmp_path):
     """A course with a lesson on the road and one beside it, each with its solution, and a lesson without tasks."""
+    folder = tmp_path / "notebooks"
     for name in ("further", "solutions"):
-        (tmp_path / name).mkdir()
+        (folder / name).mkdir(parents=True)
     for place, name in (("", "01.ipynb"), ("further", "01b.ipynb")):
         lesson, solution = pair()
-        nbformat.write(lesson, tmp_path / place / name)
-        nbformat.write(solution, tmp_path / "solutions" / name)
-    nbformat.write(notebook(markdown("# Another", "title")), tmp_path / "02.ipynb")
-    return tmp_path
+        nbformat.write(lesson, folder / place / name)
+        nbformat.write(solution, folder / "solutions" / name)
+    nbformat.write(notebook(markdown("# Another", "title")), folder / "02.ipynb")
+    return folder
 
 
 def files(folder):
@@ -217,15 +221,15 @@ def change_solution(path, added="\nprint(square(3))"):
 
 def test_only_a_lesson_that_differs_is_written(folder):
     before = files(folder)
-    assert make_tasks.make_tasks(folder) == []
+    assert make_tasks(folder.parent) == []
     assert files(folder) == before
     change_solution(folder / "solutions" / "01b.ipynb")
-    assert make_tasks.make_tasks(folder) == [folder / "further" / "01b.ipynb"]
+    assert make_tasks(folder.parent) == [folder / "further" / "01b.ipynb"]
     after = files(folder)
     assert after.keys() == before.keys()
     changed = {path.relative_to(folder).as_posix() for path in after if after[path] != before[path]}
     assert changed == {"further/01b.ipynb", "solutions/01b.ipynb"}
-    assert make_tasks.make_tasks(folder) == []
+    assert make_tasks(folder.parent) == []
 
 
 @pytest.mark.parametrize(
@@ -241,5 +245,14 @@ def test_a_notebook_without_its_partner_is_refused_and_nothing_is_written(folder
     (folder / missing).unlink()
     before = files(folder)
     with pytest.raises(TaskError, match=message):
-        make_tasks.make_tasks(folder)
+        make_tasks(folder.parent)
+    assert files(folder) == before
+
+
+def test_a_name_on_the_road_and_beside_it_is_refused(folder):
+    shutil.copy(folder / "01.ipynb", folder / "further" / "01.ipynb")
+    change_solution(folder / "solutions" / "01.ipynb")
+    before = files(folder)
+    with pytest.raises(TaskError, match=r"^01\.ipynb is a lesson of the road and a further one"):
+        make_tasks(folder.parent)
     assert files(folder) == before

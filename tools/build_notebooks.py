@@ -47,17 +47,40 @@ main { max-width: 70rem; margin: auto; }
 """
 
 
-def find_notebooks(root: Path = ROOT) -> list[Path]:
-    """List the course's notebooks: the road first, then the further lessons, then the solutions.
+def find_road(root: Path = ROOT) -> list[Path]:
+    """List the lessons of the road, in order, without Jupyter's checkpoints.
 
     Args:
         root: folder of the course.
-
-    Returns:
-        The paths, without Jupyter's checkpoints.
     """
-    folders = [root / "notebooks" / name for name in ("", "further", "solutions")]
-    return [path for folder in folders for path in sorted(folder.glob("*.ipynb"))]
+    return sorted((root / "notebooks").glob("*.ipynb"))
+
+
+def find_lessons(root: Path = ROOT) -> list[Path]:
+    """List the lessons: the road first, then the further ones.
+
+    Args:
+        root: folder of the course.
+    """
+    return [*find_road(root), *sorted((root / "notebooks" / "further").glob("*.ipynb"))]
+
+
+def find_solutions(root: Path = ROOT) -> list[Path]:
+    """List the solutions of the lessons' tasks.
+
+    Args:
+        root: folder of the course.
+    """
+    return sorted((root / "notebooks" / "solutions").glob("*.ipynb"))
+
+
+def find_notebooks(root: Path = ROOT) -> list[Path]:
+    """List the course's notebooks: the lessons, then the solutions.
+
+    Args:
+        root: folder of the course.
+    """
+    return [*find_lessons(root), *find_solutions(root)]
 
 
 def clean(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:

@@ -19,7 +19,7 @@ import nbformat
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # started by its path, Python looks in tools/ only
 
-from tools.build_notebooks import execute, find_notebooks
+from tools.build_notebooks import execute, find_lessons, find_road
 from tools.make_tasks import START
 
 SETUP = "# Set-up, the same in every notebook"
@@ -89,18 +89,6 @@ def count(path: Path) -> Count:
     )
 
 
-def minutes(path: Path) -> int:
-    """Say how long a lesson takes to read.
-
-    Args:
-        path: the notebook.
-
-    Returns:
-        Minutes, a multiple of five.
-    """
-    return count(path).minutes
-
-
 def words_to_answer(path: Path) -> int:
     """Count the words of a lesson up to the end of the block quote under the heading "The answer".
 
@@ -159,13 +147,12 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     # As in build_notebooks.py: the kernel of this environment, without its debugger's advice.
     os.environ.update(JUPYTER_PREFER_ENV_PATH="1", PYDEVD_DISABLE_FILE_VALIDATION="1")
-    lessons = [path for path in find_notebooks() if path.parent.name != "solutions"]
-    road = [path for path in lessons if path.parent.name == "notebooks"]
+    road = find_road()
 
     print(LINE.format("", *COLUMNS))
     *columns, longest, taken = zip(*[print_row(path, options.seconds) for path in road])
     print(LINE.format("the road", *map(sum, columns), max(longest), sum(taken) or ""), end="\n\n")
-    for path in lessons[len(road) :]:
+    for path in find_lessons()[len(road) :]:
         print_row(path)
     print(f"\n{road[0].stem}: {words_to_answer(road[0])} words until the answer is complete")
 

@@ -18,13 +18,14 @@ dropped; a lesson that is in step is not touched.
     python tools/make_tasks.py
 """
 
-import os
 import sys
 from pathlib import Path
 
 import nbformat
 
-ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # started by its path, Python looks in tools/ only
+
+from tools.build_notebooks import ROOT, find_lessons, find_solutions, to_text, write_beside
 
 START = "# --- your answer"
 END = "# --- end of your answer"
@@ -66,7 +67,7 @@ def cut_answers(source: str, where: str = "cell") -> str:
             kept += [*stub, line]
         elif inside and text.startswith(STUB):
             indent = line[: len(line) - len(line.lstrip())]
-            stub.append(indent + text.removeprefix(STUB).strip())
+            stub.append((indent + text.removeprefix(STUB).removeprefix(" ")).rstrip())
         elif not inside:
             kept.append(line)
     if inside:
@@ -114,20 +115,25 @@ def renew_tasks(lesson: nbformat.NotebookNode, solution: nbformat.NotebookNode, 
     return changed
 
 
-def make_tasks(notebooks: Path = ROOT / "notebooks") -> list[Path]:
+def make_tasks(root: Path = ROOT) -> list[Path]:
     """Write every lesson whose tasks are not those of its solution.
 
     Args:
-        notebooks: the folder with the lessons, `further/` and `solutions/`.
+        root: folder of the course.
 
     Returns:
         The files that were written; none is written when one of them is refused.
 
     Raises:
-        TaskError: a solution without a lesson, tasks without a solution, or two notebooks that do not fit.
+        TaskError: two lessons of one name, a solution without a lesson, tasks without a solution, or a lesson and a
+            solution that do not fit.
     """
-    lessons = {path.name: path for folder in ("", "further") for path in sorted((notebooks / folder).glob("*.ipynb"))}
-    solutions = {path.name: path for path in sorted((notebooks / "solutions").glob("*.ipynb"))}
+    lessons = {}
+    for path in find_lessons(root):
+        if path.name in lessons:
+            raise TaskError(f"{path.name} is a lesson of the road and a further one; give one of them another name.")
+        lessons[path.name] = path
+    solutions = {path.name: path for path in find_solutions(root)}
     for name in solutions:
         if name not in lessons:
             raise TaskError(f"solutions/{name}: no lesson has this name; give both the same.")
@@ -140,9 +146,7 @@ def make_tasks(notebooks: Path = ROOT / "notebooks") -> list[Path]:
         elif tasks := task_cells(lesson):
             raise TaskError(f"{name}, cell {tasks[0].id}: a task, but solutions/{name} is missing; write it.")
     for path, lesson in changed.items():
-        beside = path.with_suffix(".new")
-        nbformat.write(lesson, beside)
-        os.replace(beside, path)
+        write_beside(path, to_text(lesson))
     return list(changed)
 
 

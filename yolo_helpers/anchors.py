@@ -11,7 +11,7 @@ from yolo_helpers.boxes import letterbox
 from yolo_helpers.images import image_size
 
 ANCHORS_PER_HEAD = 3
-STRIDES = (32, 16, 8)  # input pixels a cell covers, coarsest head first
+STRIDES = (32, 16, 8)  # input pixels a grid square covers, coarsest head first
 DATA = Path(__file__).resolve().parents[1] / "data"
 
 
@@ -82,7 +82,7 @@ def grid_shapes(input_shape: tuple[int, int], num_heads: int) -> list[tuple[int,
         num_heads: 1 to 3.
 
     Returns:
-        (height, width) in cells for each head.
+        (height, width) in grid squares for each head.
 
     Raises:
         ValueError: if a side is not a multiple of 32.
@@ -158,7 +158,7 @@ def objects_gathered(slots: int) -> int:
     The loss gathers this many slots, a number that compilers know; `preprocess_true_boxes` refuses more.
 
     Args:
-        slots: of one head, 3 for each cell.
+        slots: of one head, 3 for each grid square.
     """
     return min(slots, max(128, slots // 8))
 

@@ -107,9 +107,7 @@ def show_graph(
     Raises:
         ValueError: for another kind or step, or a name to mark that the graph does not have.
     """
-    if kind not in _NODES:
-        raise ValueError(f"Expected the kind of graph to be one of {list(_NODES)}, found {kind!r}.")
-    nodes = _NODES[kind]
+    nodes = _nodes(kind)
     unknown = set(mark) - set(nodes)
     if unknown:
         raise ValueError(f"The {kind} graph has no box {sorted(unknown)} to mark; it has {list(nodes)}.")
@@ -135,10 +133,8 @@ def show_graph_steps(kind: str = "training") -> Figure:
     Raises:
         ValueError: for another kind.
     """
-    if kind not in _NODES:
-        raise ValueError(f"Expected the kind of graph to be one of {list(_NODES)}, found {kind!r}.")
-    pairs = -(-GRAPH_STEPS[kind] // 2)
     rows = _extent(kind, step=0)[1]
+    pairs = -(-GRAPH_STEPS[kind] // 2)
     figure = plt.figure(figsize=(11, (0.32 * rows + 0.1) * pairs), layout="constrained")
     axes = figure.subplots(pairs, 2).ravel()
     for ax in axes:
@@ -148,14 +144,21 @@ def show_graph_steps(kind: str = "training") -> Figure:
     return figure
 
 
+def _nodes(kind: str) -> dict[str, Node]:
+    """The boxes of a graph by their names, where there is such a kind."""
+    if kind not in _NODES:
+        raise ValueError(f"Expected the kind of graph to be one of {list(_NODES)}, found {kind!r}.")
+    return _NODES[kind]
+
+
 def _extent(kind: str, step: int | None) -> tuple[float, float]:
     """Columns and rows, with one for the caption of a step."""
-    nodes = _NODES[kind].values()
+    nodes = _nodes(kind).values()
     return 1 + max(node.column for node in nodes), 1 + max(node.row for node in nodes) + (step is not None)
 
 
 def _draw(ax, kind, mark, step, small=False):
-    nodes = _NODES[kind]
+    nodes = _nodes(kind)
     columns, rows = _extent(kind, step)
     ax.set(xlim=(-0.5, columns - 0.5), ylim=(rows - 0.5, -0.5))
     ax.set_axis_off()

@@ -1,6 +1,6 @@
 """The YOLOv3 loss, as a function for a Lambda layer and as a layer of its own.
 
-For every slot (one anchor at one cell), with `is_object` = 1 where a true box was written and 0 elsewhere:
+For every slot (one anchor at one grid square), with `is_object` = 1 where a true box was written and 0 elsewhere:
 
     xy          is_object * s * BCE(t_xy, raw_xy)                   s = 2 - w h, w and h as fractions of the input
     wh          is_object * s * 0.5 * (t_wh - raw_wh)^2             t_wh = log(size / anchor)
@@ -168,7 +168,7 @@ def yolo_loss_terms(
     cell, cells, anchor = ops.unstack(ops.take(slots, slot, axis=1), 3)  # (B, G, 2) each
     confidence = _confidence(raw_confidence, raw[..., 4], is_object, not_ignored, slot)  # (B,)
     is_object = is_object[..., None]  # (B, G, 1)
-    true_xy = true[..., 0:2] * cells - cell  # (B, G, 2), 0 to 1 within the cell
+    true_xy = true[..., 0:2] * cells - cell  # (B, G, 2), 0 to 1 within the grid square
     true_wh = ops.where(is_object > 0, true[..., 2:4], 1.0)  # (B, G, 2)
     scale = 2 - true[..., 2:3] * true[..., 3:4]  # (B, G, 1)
     if box_loss == "ciou":
@@ -209,7 +209,7 @@ def _bce(target, raw):
 
 
 def _slots(grids, anchors, anchor_mask, input_shape):
-    """Of every slot: its cell (column, row), the cells of its grid (columns, rows), its anchor in parts of the input.
+    """Of every slot: its square (column, row), its grid (columns, rows), its anchor in parts of the input.
 
     Returns:
         (3, S, 2), in NumPy: these are constants.

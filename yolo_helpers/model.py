@@ -87,11 +87,11 @@ def yolo_head(
 
     Returns:
         box_xy and box_wh (B, h, w, 3, 2) as fractions of the input, box_confidence (B, h, w, 3, 1) and
-        box_class_probs (B, h, w, 3, C); with calc_loss: grid (h, w, 1, 2), the cell of each slot as (column, row),
+        box_class_probs (B, h, w, 3, C); with calc_loss: grid (h, w, 1, 2), each slot's grid square as (column, row),
         feats (B, h, w, 3, 5 + C), box_xy and box_wh.
 
     Example:
-        Where all raw numbers are 0, each slot of a grid of 1 x 2 cells predicts its anchor in the middle of its cell.
+        Where all raw numbers are 0, each slot of a grid of 1 x 2 squares predicts its anchor in the middle of its own.
 
         >>> anchors = np.array([[8, 8], [16, 32], [32, 16]])
         >>> xy, wh, *_ = yolo_head(np.zeros((1, 1, 2, 18), np.float32), anchors, num_classes=1, input_shape=(32, 64))
@@ -116,7 +116,7 @@ def decode_boxes(raw: Tensor, cell: Tensor, cells: Tensor, anchor: Tensor) -> tu
 
     Args:
         raw: (..., 4 or more), of each slot; the first four count.
-        cell: (..., 2), column and row of the slot's cell.
+        cell: (..., 2), column and row of the slot's grid square.
         cells: (..., 2), columns and rows of its grid.
         anchor: (..., 2), width and height of its anchor as fractions of the input.
 

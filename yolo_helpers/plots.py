@@ -255,7 +255,7 @@ def show_precision_recall(curves: Mapping[str, Curve], ax: Axes | None = None) -
 
 
 def show_grid(image: np.ndarray, y_true: np.ndarray, ax: Axes | None = None, title: str = "") -> Axes:
-    """A photograph under the grid of one head, with every filled slot: its cell, its centre and its box.
+    """A photograph under the grid of one head, with every filled slot: its square, its centre and its box.
 
     Args:
         image: (h, w, 3) uint8, the network's input.
@@ -295,10 +295,10 @@ def show_overlap(
     ax: Axes | None = None,
     title: str = "",
 ) -> Axes:
-    """A photograph under the grid of one head: how well the boxes predicted at each cell fit a true box.
+    """A photograph under the grid of one head: how well each grid square's boxes fit a true box.
 
-    The better the best of a cell's three slots fits, the darker the cell. A thick frame marks the cells where an empty
-    slot is ignored, a dot those that hold an object.
+    The better the best of a square's three slots fits, the darker the square. A thick frame marks the squares where an
+    empty slot is ignored, a dot those that hold an object.
 
     Args:
         image: (h, w, 3) uint8, the network's input.
@@ -358,8 +358,11 @@ def show_history(history: Mapping[str, Sequence], figures: Sequence[str], ax: Ax
     return ax
 
 
-# Line and colour of the boxes of show_slot, in their order: true box, anchor, prediction.
-_SLOT_STYLES = ((COLOURS[1], "-"), (COLOURS[7], ":"), (COLOURS[0], "--"))
+_SLOT_STYLES = {  # colour and line of the boxes of show_slot
+    "true box": (COLOURS[1], "-"),
+    "anchor": (COLOURS[7], ":"),
+    "prediction": (COLOURS[0], "--"),
+}
 _LONGEST_BAR = 8
 
 
@@ -378,7 +381,8 @@ def show_slot(
     Args:
         image: (H, W, 3) uint8.
         square: the grid square, x_min, y_min, x_max, y_max in pixels.
-        boxes: name -> x_min, y_min, x_max, y_max in pixels: 'true box', and up to two others.
+        boxes: name -> x_min, y_min, x_max, y_max in pixels: 'true box', and 'anchor' and 'prediction' where they are
+            to be drawn.
         terms: name -> value, such as xy, wh, confidence and class.
         axes: where to draw, picture and bars; a new figure when None.
 
@@ -386,10 +390,10 @@ def show_slot(
         The axes of the picture and of the bars.
 
     Raises:
-        ValueError: if there is no true box, or there are more than three boxes.
+        ValueError: if there is no true box, or a box has another name.
     """
-    if "true box" not in boxes or len(boxes) > len(_SLOT_STYLES):
-        raise ValueError(f"Expected 'true box' and at most two other boxes, found {list(boxes)}.")
+    if "true box" not in boxes or not set(boxes) <= set(_SLOT_STYLES):
+        raise ValueError(f"Expected 'true box' and perhaps 'anchor' and 'prediction', found {list(boxes)}.")
     if axes is None:
         figure, axes = plt.subplots(1, 2, figsize=(9, 3.4), width_ratios=(1, 1.1))
         figure.subplots_adjust(left=0.02, right=0.91, bottom=0.12, top=0.9, wspace=0.8)
@@ -399,7 +403,8 @@ def show_slot(
     corner, size = square[:2], (square[2] - square[0], square[3] - square[1])
     tint = {"facecolor": COLOURS[6], "alpha": 0.5, "edgecolor": "black"}
     picture.add_patch(Rectangle(corner, *size, label="grid square", **tint))
-    for (name, box), (colour, line) in zip(boxes.items(), _SLOT_STYLES, strict=False):
+    for name, box in boxes.items():
+        colour, line = _SLOT_STYLES[name]
         x, y, width, height = box[0], box[1], box[2] - box[0], box[3] - box[1]
         style = {"fill": False, "edgecolor": colour, "linestyle": line, "linewidth": 2.2}
         picture.add_patch(Rectangle((x, y), width, height, label=name, gid=name, **style))

@@ -49,7 +49,7 @@ def preprocess_true_boxes(
     num_classes: int,
     anchor_mask: list[list[int]] | None = None,
 ) -> list[np.ndarray]:
-    """Writes every box into one slot: the head and anchor of its shape, the cell of its centre.
+    """Writes every box into one slot: the head and anchor of its shape, the grid square of its centre.
 
     A slot holds (x, y, w, h, 1, one-hot class) with the centre and the size as fractions of the input.
     Where two boxes claim one slot, the later one in the list has it, wholly.
@@ -102,7 +102,7 @@ def preprocess_true_boxes(
             warnings.warn(f"image {b}, box {t} is left out: its anchor {best} belongs to no head.", stacklevel=2)
         for head, k in owner[best]:
             rows, columns = grids[head]
-            # A centre on the right or bottom border still belongs to the last cell.
+            # A centre on the right or bottom border still belongs to the last grid square.
             i = min(int(centre[0] / STRIDES[head]), columns - 1)
             j = min(int(centre[1] / STRIDES[head]), rows - 1)
             slot = y_true[head][b, j, i, k]

@@ -1,13 +1,22 @@
 """The tasks' checks, as the notebooks call them: each prints "ok", "not done yet", or a hint.
 
-The tasks of lesson 03 are checked in `lesson_03`; where that file would be too long, another one takes some of them, as
-`lesson_03_4` does. `verdict` is the frame that makes the verdict; `compare` is what several lessons use.
+    lesson_00 to lesson_07  the tasks of the lesson of this number, and of the further ones, such as 01b
+    one_slot, loss_layer    more of lesson 03: a box's place and its terms; the Lambda and the repaired scalar
+    box_loss                of 03c: another box loss
+    fitted_anchors          of 04a
+    judging, threshold      of 04c: IoU, precision, recall and AP; a threshold of scores
+    causes                  of 04d: the logs of six trainings
+
+`verdict` is the frame that makes the verdict; `compare` is what several of them use.
 """
 
 # ruff: noqa: F401 - the notebooks use what is imported here
+from yolo_helpers.checks.box_loss import check_box_loss
+from yolo_helpers.checks.causes import check_causes, training_logs
+from yolo_helpers.checks.fitted_anchors import check_fit_anchors
+from yolo_helpers.checks.judging import check_iou, check_judge
 from yolo_helpers.checks.lesson_00 import (
     check_compile_today,
-    check_modern,
     check_own_target,
     check_training_shapes,
     check_without_labels,
@@ -31,13 +40,6 @@ from yolo_helpers.checks.lesson_02 import (
     check_wired,
 )
 from yolo_helpers.checks.lesson_03 import check_logged_confidence, check_targets, check_wh_term
-from yolo_helpers.checks.lesson_03_1 import check_place, check_slot_terms
-from yolo_helpers.checks.lesson_03_2 import check_loss_layer, check_per_image
-from yolo_helpers.checks.lesson_03_4 import check_box_loss
-from yolo_helpers.checks.lesson_04_1 import check_iou, check_judge
-from yolo_helpers.checks.lesson_04_2 import check_fit_anchors
-from yolo_helpers.checks.lesson_04_3 import check_causes, training_logs
-from yolo_helpers.checks.lesson_04_4 import check_threshold
 from yolo_helpers.checks.lesson_05 import (
     check_choice,
     check_compute_loss,
@@ -46,4 +48,7 @@ from yolo_helpers.checks.lesson_05 import (
     check_train_step,
 )
 from yolo_helpers.checks.lesson_06 import check_batch_hard, check_center_layer, check_ctc_loss
-from yolo_helpers.checks.lesson_07 import check_holds_code, check_pair_up, check_ported_loss
+from yolo_helpers.checks.lesson_07 import check_holds_code, check_modern, check_pair_up, check_ported_loss
+from yolo_helpers.checks.loss_layer import check_loss_layer, check_per_image
+from yolo_helpers.checks.one_slot import check_place, check_slot_terms
+from yolo_helpers.checks.threshold import check_threshold

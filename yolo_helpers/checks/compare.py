@@ -1,13 +1,13 @@
 """What the checks of several lessons use: comparisons that end in a hint, one step of training, values in words."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
-from yolo_helpers.checks.verdict import Hint, NotDone, in_words
+from yolo_helpers.checks.verdict import Hint, NotDone, call, in_words
 from yolo_helpers.loss import identity_loss
 
 
@@ -23,6 +23,20 @@ def expect_model(answer, given: str) -> keras.Model:
     if not isinstance(answer, keras.Model):
         raise Hint(f"for {given} expected a keras.Model, but your function returned a {type(answer).__name__}.")
     return answer
+
+
+def expect_done(parts: dict[str, Any]) -> None:
+    """End the check with "not done yet" when a part of the answer is still None, and say which unless all are.
+
+    Args:
+        parts: name -> the reader's part.
+
+    Raises:
+        NotDone: some part is None.
+    """
+    empty = [name for name, part in parts.items() if part is None]
+    if empty:
+        raise NotDone("" if len(empty) == len(parts) else f"{', '.join(empty)} still None")
 
 
 def expect_entries(answer, names: Iterable[str]) -> list[tuple[str, Any]]:
@@ -45,10 +59,49 @@ def expect_entries(answer, names: Iterable[str]) -> list[tuple[str, Any]]:
     missing = [name for name in names if name not in answer]
     if missing:
         raise Hint(f"in your dictionary the key {missing[0]!r} is missing.")
-    empty = [name for name in names if answer[name] is None]
-    if empty:
-        raise NotDone("" if empty == names else f"{', '.join(empty)} still None")
-    return [(name, answer[name]) for name in names]
+    entries = {name: answer[name] for name in names}
+    expect_done(entries)
+    return list(entries.items())
+
+
+def expect_batches(function: Callable, make: Callable) -> Iterator[tuple[Any, Any, str]]:
+    """Yield three batches of a reader's generator, or end the check with a hint when it does not yield one by one.
+
+    Args:
+        function: the reader's generator function; takes a generator of batches.
+        make: takes a random generator and the size of a batch; returns the batch that the reader's function gets, and
+            what the check is to know of it.
+
+    Yields:
+        What `make` said of the batch, what the reader's generator made of it, and the batch in words.
+
+    Raises:
+        NotDone: nothing is yielded, or None is returned.
+        Hint: it is no generator, ends before the batches do, or collects them.
+    """
+    taken = []
+
+    def batches():
+        random = np.random.default_rng(6)
+        for size in (*sizes, 4, 4, 4):  # some more, so that the generator does not end where the check does
+            batch, known = make(random, size)
+            taken.append(known)
+            yield batch
+
+    sizes, given = (4, 1, 3), "batches of 4, 1, 3 and more"
+    generator = call(function, batches(), given=given)
+    if not hasattr(generator, "__next__"):
+        raise Hint(f"for {given} expected a generator: use yield. Yours returned a {type(generator).__name__}.")
+    for number, size in enumerate(sizes):
+        batch = call(lambda: next(generator, "the end"), given=given)
+        where = f"for a batch of {size}"
+        if isinstance(batch, str):
+            if not taken:
+                raise NotDone("the generator yields nothing")
+            raise Hint(f"{where} your generator had ended; it should go on as long as the one it was given.")
+        if len(taken) > number + 2:
+            raise Hint("your function collects batches before it yields the first. The one it is given may never end.")
+        yield taken[number], batch, where
 
 
 def with_random_weights(model: keras.Model, seed: int) -> keras.Model:

@@ -7,8 +7,18 @@ import keras
 import numpy as np
 from keras import ops
 
-from yolo_helpers.checks.compare import compare_loss, float32, likely, numbers, show, train_with
-from yolo_helpers.checks.verdict import Hint, NotDone, call, exercise
+from yolo_helpers.checks.compare import (
+    compare_loss,
+    expect_batches,
+    expect_done,
+    expect_model,
+    float32,
+    likely,
+    numbers,
+    show,
+    train_with,
+)
+from yolo_helpers.checks.verdict import Hint, call, task
 
 MAE_CASES = [  # y_true, y_pred
     ([[1.0, 2.0, 4.0], [5.0, 5.0, 1.0]], [[2.0, 2.0, 0.0], [5.0, 5.0, 4.0]]),
@@ -67,7 +77,7 @@ MAE_MISTAKES = [
 ]
 
 
-@exercise
+@task
 def check_mae(function: Callable) -> None:
     """Check the task "the mean absolute error" of lesson 01 against `keras.losses`.
 
@@ -109,7 +119,7 @@ MAPE_MISTAKES = [
 ]
 
 
-@exercise
+@task
 def check_mape(function: Callable) -> None:
     """Check the task "the mean absolute percentage error" of lesson 01 against `keras.losses`.
 
@@ -144,15 +154,14 @@ SLOPES = {  # words, gradient, mistakes
 }
 
 
-@exercise
+@task
 def check_slopes(answer: list) -> None:
     """Check the task "two gradients on paper" of lesson 01.
 
     Args:
         answer: the reader's four slopes by the squared error, and four by the identity.
     """
-    if any(slopes is None for slopes in answer):
-        raise NotDone
+    expect_done(dict(zip(SLOPES, answer)))
     for slopes, (given, (expected, mistakes)) in zip(answer, SLOPES.items()):
         found = numbers(slopes)
         if found is None:
@@ -168,38 +177,20 @@ def check_slopes(answer: list) -> None:
             )
 
 
-BATCHES = (4, 1, 3)
-
-
-@exercise
+@task
 def check_with_zeros(function: Callable) -> None:
     """Check the task "a generator without targets" of lesson 01: `with_zeros(batches)`.
 
     Args:
         function: the reader's generator function; takes a generator of arrays (B, 3).
     """
-    taken = []
 
-    def batches():
-        random = np.random.default_rng(6)
-        for size in (*BATCHES, 4, 4, 4):  # some more, so that the generator does not end where the check does
-            taken.append(random.normal(size=(size, 3)).astype("float32"))
-            yield taken[-1]
+    def rows(random, size):
+        x = random.normal(size=(size, 3)).astype("float32")
+        return x, x
 
-    given = "batches of 4, 1, 3 and more rows"
-    pairs = call(function, batches(), given=given)
-    if not hasattr(pairs, "__next__"):
-        raise Hint(f"for {given} expected a generator: use yield. Yours returned a {type(pairs).__name__}.")
-    for number, size in enumerate(BATCHES):
-        pair = call(lambda: next(pairs, "the end"), given=given)
-        where = f"for a batch of {size}"
-        if isinstance(pair, str):
-            if not taken:
-                raise NotDone("the generator yields nothing")
-            raise Hint(f"{where} your generator had ended; it should go on as long as the one it was given.")
-        if len(taken) > number + 2:
-            raise Hint("your function collects batches before it yields the first. The generator may never end.")
-        _judge_pair(pair, taken[number], where)
+    for x, pair, where in expect_batches(function, rows):
+        _judge_pair(pair, x, where)
 
 
 def _judge_pair(pair, x: np.ndarray, where: str) -> None:
@@ -226,7 +217,7 @@ def _judge_pair(pair, x: np.ndarray, where: str) -> None:
         raise Hint(f"{where} the target is not zero everywhere.")
 
 
-@exercise
+@task
 def check_msle(function: Callable) -> None:
     """Check `mean_squared_logarithmic_error(y_true, y_pred)` of lesson 01b against `keras.losses`.
 
@@ -236,7 +227,7 @@ def check_msle(function: Callable) -> None:
     _check_loss(function, _by_keras(keras.losses.mean_squared_logarithmic_error), MSLE_CASES)
 
 
-@exercise
+@task
 def check_labelled_mae(function: Callable) -> None:
     """Check `labelled_mae(y_true, y_pred)` of lesson 01b: entries with target -1 have no label and do not count.
 
@@ -290,7 +281,7 @@ def _trained_outside() -> tuple[np.ndarray, np.ndarray, np.ndarray, list[np.ndar
     return x, y, weights, plain.get_weights()
 
 
-@exercise
+@task
 def check_loss_inside(function: Callable) -> None:
     """Check the task "put any loss inside the model" of lesson 01 by training both ways.
 
@@ -299,9 +290,7 @@ def check_loss_inside(function: Callable) -> None:
     """
     x, y, weights, expected_weights = _trained_outside()
     body, given = _small_body(), "a body with 3 inputs and 2 outputs"
-    model = call(function, body, _lopsided, given=given)
-    if not isinstance(model, keras.Model):
-        raise Hint(f"expected a keras.Model, but your function returned a {type(model).__name__}.")
+    model = expect_model(call(function, body, _lopsided, given=given), given)
     if len(model.inputs) != 2:
         raise Hint(f"expected a model with two inputs, x and y; yours has {len(model.inputs)}.")
     given = "x of shape (12, 3) and y of shape (12, 2)"
@@ -344,7 +333,7 @@ def _by_fit() -> list[tuple[np.ndarray, np.ndarray, list[tuple[str, np.ndarray]]
     return trained
 
 
-@exercise
+@task
 def check_fit_by_hand(function: Callable) -> None:
     """Check `fit_by_hand(model, x, y, loss, learning_rate, batch_size, epochs)` of lesson 01b against `fit`.
 

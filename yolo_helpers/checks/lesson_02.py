@@ -6,11 +6,19 @@ import keras
 import numpy as np
 from keras import ops
 
-from yolo_helpers.checks.compare import compare_models, expect_model, numbers, show, with_random_weights
-from yolo_helpers.checks.verdict import Hint, NotDone, call, exercise
+from yolo_helpers.checks.compare import (
+    compare_models,
+    expect_done,
+    expect_model,
+    numbers,
+    one_number,
+    show,
+    with_random_weights,
+)
+from yolo_helpers.checks.verdict import Hint, call, task
 
 
-@exercise
+@task
 def check_named_total(function: Callable) -> None:
     """Check the task "give an output its name" of lesson 02: `named_total(model)`.
 
@@ -47,7 +55,7 @@ INPUTS, OUTPUTS = ("main_input", "aux_input"), ("main_output", "aux_output")
 WIRED = {"inputs": INPUTS, "targets": OUTPUTS, "losses": OUTPUTS, "loss_weights": OUTPUTS}  # part: its keys
 
 
-@exercise
+@task
 def check_wired(wired: list, arrays: list[np.ndarray]) -> None:
     """Check the task "wire it by name" of lesson 02.
 
@@ -55,8 +63,7 @@ def check_wired(wired: list, arrays: list[np.ndarray]) -> None:
         wired: the reader's dictionaries inputs, targets, losses and loss_weights.
         arrays: words (N, 8), extra (N, 3), answer (N, 1) and urgent (N, 1).
     """
-    if any(part is None for part in wired):
-        raise NotDone
+    expect_done(dict(zip(WIRED, wired)))
     for (part, names), found in zip(WIRED.items(), wired):
         _judge_keys(part, names, found)
     inputs, targets, losses, loss_weights = wired
@@ -138,7 +145,7 @@ def _named_models() -> dict[str, tuple[keras.Model, set[str]]]:
     }
 
 
-@exercise
+@task
 def check_output_keys(function: Callable) -> None:
     """Check `output_keys(model)` of lesson 02b: the keys that a loss dictionary for this model must have.
 
@@ -173,7 +180,7 @@ TOTAL_CASES = [  # words, log, loss_weights, penalties, total
 ]
 
 
-@exercise
+@task
 def check_add_up(function: Callable) -> None:
     """Check the task "which sum is it?" of lesson 02, `add_up(log, weights, penalties)`: the total from its parts.
 
@@ -182,10 +189,9 @@ def check_add_up(function: Callable) -> None:
     """
     for given, log, weights, penalties, expected in TOTAL_CASES:
         total = call(function, dict(log), dict(weights), list(penalties), given=given)
-        if np.shape(total) != ():
-            raise Hint(f"for {given} expected one number, but the answer has shape {np.shape(total)}.")
-        if not np.isclose(float(total), expected, atol=1e-6):
-            raise Hint(f"for {given} expected {expected:.4f}, but the answer is {float(total):.4f}.")
+        found = one_number(total, given)
+        if not np.isclose(found, expected, atol=1e-6):
+            raise Hint(f"for {given} expected {expected:.4f}, but the answer is {found:.4f}.")
 
 
 BOTH = {"main_output": "mse", "aux_output": "mae"}
@@ -210,7 +216,7 @@ KEY_CASES = [  # words, loss, loss_weights, what is wrong
 ]
 
 
-@exercise
+@task
 def check_key_problems(function: Callable) -> None:
     """Check `key_problems(names, loss, loss_weights)` of lesson 02b: what `compile` should have complained about.
 
@@ -230,7 +236,7 @@ def _names_of(model: keras.Model) -> list[str]:
     return sorted(model.output) if isinstance(model.output, dict) else list(model.output_names)
 
 
-@exercise
+@task
 def check_training_model(function: Callable) -> None:
     """Check `training_model(body)` of lesson 02b: two named loss outputs, one number per image each.
 
@@ -243,9 +249,7 @@ def check_training_model(function: Callable) -> None:
     heads = [keras.layers.Conv2D(2, 1, strides=2)(features), keras.layers.Conv2D(2, 1)(features)]
     body = keras.Model(image, heads, name="body")
     given = "a body with the heads 2x2x2 and 4x4x2"
-    model = call(function, body, given=given)
-    if not isinstance(model, keras.Model):
-        raise Hint(f"for {given} expected a model, but the answer is of type {type(model).__name__}.")
+    model = expect_model(call(function, body, given=given), given)
     shapes = [tuple(tensor.shape[1:]) for tensor in model.inputs]
     if shapes != [(8, 8, 3), (2, 2, 2), (4, 4, 2)]:
         raise Hint(f"for {given} expected the inputs image, coarse label, fine label; their shapes are {shapes}.")

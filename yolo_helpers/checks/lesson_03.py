@@ -1,4 +1,4 @@
-"""Checks around targets, terms and the yolo_loss layer; that of another box loss is in `lesson_03_4`."""
+"""Checks around targets, terms and the yolo_loss layer; that of another box loss is in `box_loss`."""
 
 import functools
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from keras import ops
 
 from yolo_helpers.anchors import STRIDES, default_anchors
 from yolo_helpers.checks.compare import gradients, likely, one_number_a_picture, show
-from yolo_helpers.checks.verdict import Hint, call, exercise, in_words
+from yolo_helpers.checks.verdict import Hint, call, in_words, task
 from yolo_helpers.loss import identity_loss, yolo_loss, yolo_loss_terms
 from yolo_helpers.targets import preprocess_true_boxes
 
@@ -72,7 +72,7 @@ WH_MISTAKES = [
 ]
 
 
-@exercise
+@task
 def check_wh_term(function: Callable) -> None:
     """Check `wh_term(raw, y_true, anchors, input_shape)`: value, shape and gradient.
 
@@ -146,7 +146,7 @@ def _differing_slot(found: np.ndarray, expected: np.ndarray) -> str:
     return f"{where} holds {ours[4]:g} in the place of the object's 1"
 
 
-@exercise
+@task
 def check_targets(function: Callable) -> None:
     """Check the repaired `targets_for(boxes, input_shape, anchors, num_classes)`.
 
@@ -217,7 +217,7 @@ def _pictures() -> tuple[np.ndarray, list[np.ndarray], list, np.ndarray, np.ndar
     return images, y_true, args, confidence, ops.convert_to_numpy(yolo_loss(args, anchors, 2))[:, 0]
 
 
-@exercise
+@task
 def check_logged_confidence(function: Callable) -> None:
     """Check the layer: it returns `yolo_loss` and logs the confidence term, and nothing else.
 

@@ -6,8 +6,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from yolo_helpers.checks.compare import expect_entries, likely, one_number
-from yolo_helpers.checks.verdict import Hint, call, exercise, in_words
+from yolo_helpers.checks.compare import expect_entries, expect_model, likely, one_number
+from yolo_helpers.checks.verdict import Hint, call, in_words, task
 
 # The short forms
 
@@ -46,7 +46,7 @@ SHORT_FORMS = {  # what `evaluate` reports, and mistakes
 }
 
 
-@exercise
+@task
 def check_short_forms(said: dict) -> None:
     """Check the task "what will evaluate say?" of lesson 05.
 
@@ -117,9 +117,9 @@ PEOPLE = {  # the way that fits, and why each of the others does not
 }
 
 
-@exercise
+@task
 def check_choice(choice: dict) -> None:
-    """Check the task "four people ask" of lesson 05.
+    """Check the task "five people ask" of lesson 05.
 
     Args:
         choice: the reader's way for each of Ada, Ben, Cho, Dan and Eva.
@@ -179,9 +179,8 @@ class _Interval:
 
 def _compiled(function: Callable, *arguments) -> keras.Model:
     """Return what the reader's function makes of the arguments, if it is a compiled model."""
-    model = call(function, *arguments, given="the interval model")
-    if not isinstance(model, keras.Model):
-        raise Hint(f"expected a Keras model, but your function returned a {type(model).__name__}.")
+    given = "the interval model"
+    model = expect_model(call(function, *arguments, given=given), given)
     if not model.compiled:
         raise Hint("the model is not compiled: call its compile before you return it.")
     model.run_eagerly = True
@@ -246,7 +245,7 @@ def _check_step(model: keras.Model, data: _Interval, fed: dict, given: str) -> f
     return float(history["loss"][0])
 
 
-@exercise
+@task
 def check_compute_loss(function: Callable) -> None:
     """Check `with_compute_loss(inputs, outputs, optimizer)`.
 
@@ -260,7 +259,7 @@ def check_compute_loss(function: Callable) -> None:
     _check_step(model, data, fed, "a step of SGD(0.1)")
 
 
-@exercise
+@task
 def check_endpoint(function: Callable) -> None:
     """Check `endpoint_model(inputs, targets, outputs, optimizer)`.
 
@@ -283,7 +282,7 @@ def check_endpoint(function: Callable) -> None:
     _check_step(model, data, fed, "a step of SGD(0.1)")
 
 
-@exercise
+@task
 def check_train_step(function: Callable) -> None:
     """Check `repaired_train_step(inputs, outputs, optimizer)`.
 

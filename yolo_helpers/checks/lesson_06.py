@@ -9,7 +9,7 @@ import numpy as np
 from keras import ops
 
 from yolo_helpers.checks.compare import compare_loss, likely, one_number, train_with
-from yolo_helpers.checks.verdict import Hint, call, exercise
+from yolo_helpers.checks.verdict import Hint, call, task
 
 # ctc_loss
 
@@ -36,7 +36,7 @@ def _ctc_cases() -> list[tuple[str, np.ndarray, list[int], float]]:
     return [*cases, (f"18 steps, codes {word}", chances, word, float(ops.convert_to_numpy(by_keras)[0]))]
 
 
-@exercise
+@task
 def check_ctc_loss(function: Callable) -> None:
     """Check `ctc_loss(chances, codes)` against a list of all paths, and on 18 steps against Keras.
 
@@ -91,7 +91,7 @@ def triplet_cases() -> list[tuple[str, np.ndarray, np.ndarray, float]]:
     return [(words, np.array(labels, "int32"), np.array(points, "float32"), m) for words, labels, points, m in cases]
 
 
-@exercise
+@task
 def check_batch_hard(function: Callable) -> None:
     """Check `batch_hard(labels, points, margin=1.0)` against a loop over all pairs.
 
@@ -138,7 +138,7 @@ CENTER_MISTAKES = [
 ]
 
 
-@exercise
+@task
 def check_center_layer(function: Callable) -> None:
     """Check the layer `CenterLoss(num_classes, weight)` by its losses and by a step of training.
 

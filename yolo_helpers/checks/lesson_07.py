@@ -6,8 +6,8 @@ from collections.abc import Callable
 import numpy as np
 from keras import ops
 
-from yolo_helpers.checks.compare import compare_loss, float32, likely, tensor_numbers, train_with
-from yolo_helpers.checks.verdict import Hint, call, exercise, in_words
+from yolo_helpers.checks.compare import compare_loss, expect_batches, float32, likely, tensor_numbers, train_with
+from yolo_helpers.checks.verdict import Hint, call, in_words, task
 
 # new_loss
 
@@ -64,7 +64,7 @@ PORT_MISTAKES = [
 ]
 
 
-@exercise
+@task
 def check_ported_loss(function: Callable) -> None:
     """Check `new_loss(y_true, y_pred)` against the old formula in NumPy, on values and in `fit`.
 
@@ -84,6 +84,55 @@ def check_ported_loss(function: Callable) -> None:
                 why = " ops.concatenate joins along the first axis unless you say axis=-1."
             raise Hint(f"{hint}{why}") from None
     train_with(function, y_true, y_pred, given, traced=True)
+
+
+# modern
+
+
+@task
+def check_modern(function: Callable) -> None:
+    """Check `modern(generator)`: batches of keras-yolo3 become batches for today's training model.
+
+    Args:
+        function: the reader's generator function.
+    """
+
+    def old_batch(random, size):
+        # Values a hair below a whole number, which a change of type alone would cut off.
+        pixels = random.integers(1, 256, (size, 32, 32, 3))
+        y_true = [random.random((size, *grid, 3, 6)).astype("float32") for grid in ((1, 1), (2, 2), (4, 4))]
+        return ([(pixels - 1e-4) / 255, *y_true], np.zeros(size)), (pixels, y_true)
+
+    for (pixels, y_true), batch, where in expect_batches(function, old_batch):
+        _judge_batch(batch, pixels, y_true, where)
+
+
+def _judge_batch(batch, pixels: np.ndarray, y_true: list[np.ndarray], where: str) -> None:
+    """End the check with a hint when a batch is not the old one in the new form.
+
+    Args:
+        batch: what the reader's generator yielded.
+        pixels: (B, h, w, 3) as the new batch must hold them.
+        y_true: three arrays (B, h, w, 3, 5 + C), likewise.
+        where: the batch in words.
+    """
+    if not isinstance(batch, tuple) or len(batch) != 2:
+        raise Hint(f"{where} expected a tuple of two, inputs and target; yours is a {type(batch).__name__}.")
+    inputs, target = batch
+    if not isinstance(inputs, tuple) or len(inputs) != 4:
+        raise Hint(f"{where} expected the inputs as a tuple of four arrays; yours are a {type(inputs).__name__}.")
+    image = np.asarray(inputs[0])
+    if image.dtype != np.uint8:
+        raise Hint(f"{where} expected an image of type uint8; yours is {image.dtype}.")
+    if image.shape != pixels.shape or not np.array_equal(image, pixels):
+        cut_off = image.shape == pixels.shape and np.array_equal(image + 1, pixels)
+        why = " They are one too small: round before you change the type." if cut_off else ""
+        raise Hint(f"{where} the image has other values than expected.{why}")
+    if not all(np.array_equal(ours, theirs) for ours, theirs in zip(inputs[1:], y_true)):
+        raise Hint(f"{where} the labels are not those of the old batch, in the same order.")
+    size = len(pixels)
+    if np.shape(target) != (size, 1) or np.any(target):
+        raise Hint(f"{where} expected a target of zeros of shape ({size}, 1); yours has shape {np.shape(target)}.")
 
 
 # pair_up
@@ -121,7 +170,7 @@ def _in_order(names: list[str]) -> list[str]:
     return sorted(names, key=lambda name: (name[0], number(name)))
 
 
-@exercise
+@task
 def check_pair_up(function: Callable) -> None:
     """Check `pair_up(old_names, new_names)`.
 
@@ -208,7 +257,7 @@ DESCRIPTIONS = [  # words, the description as Keras writes it, and whether it ho
 ]
 
 
-@exercise
+@task
 def check_holds_code(function: Callable) -> None:
     """Check `holds_code(description)`.
 

@@ -1,6 +1,6 @@
 """The frame of every check: what a check raises becomes "ok", "not done yet" or a hint, never a traceback.
 
-A check is a function of the reader's answer, and of what else the task gives, decorated with `exercise`. Inside, `call`
+A check is a function of the reader's answer, and of what else the task gives, decorated with `task`. Inside, `call`
 runs the answer, and a `Hint` ends the check with a sentence for the reader, which names the input that fails.
 """
 
@@ -17,7 +17,7 @@ class Hint(Exception):
     """The answer is wrong; the message says for which input, and how."""
 
 
-def exercise(check: Callable[..., None]) -> Callable[..., None]:
+def task(check: Callable[..., None]) -> Callable[..., None]:
     """Turn a check that raises `NotDone` or `Hint` into one that prints the verdict."""
 
     @functools.wraps(check)

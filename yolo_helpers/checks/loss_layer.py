@@ -9,7 +9,7 @@ from keras import ops
 
 from yolo_helpers.anchors import default_anchors, grid_shapes
 from yolo_helpers.checks.compare import likely, one_number_a_picture, show
-from yolo_helpers.checks.verdict import Hint, call, exercise, in_words
+from yolo_helpers.checks.verdict import Hint, call, in_words, task
 from yolo_helpers.loss import yolo_loss
 from yolo_helpers.targets import preprocess_true_boxes
 
@@ -43,7 +43,7 @@ def layer_batches() -> list[list]:
     return batches
 
 
-@exercise
+@task
 def check_loss_layer(function: Callable) -> None:
     """Check the task "the Lambda, with its arguments" of lesson 03: `loss_layer(anchors, num_classes)`.
 
@@ -91,7 +91,8 @@ def _judge_promise(layer: keras.layers.Lambda, shapes: list[tuple], given: str) 
         promised = layer.compute_output_shape(shapes[: len(shapes) // 2])
     except NotImplementedError:
         raise Hint(
-            f"{given} your layer has no output_shape, so Keras traces the function; the task asks for the promise."
+            f"{given} your layer has no output_shape, so Keras traces the function; the task asks for "
+            "output_shape=(1,)."
         ) from None
     except Exception as error:
         raise Hint(f"{given} asked for its output shape, your layer raised {in_words(error)}") from None
@@ -133,7 +134,7 @@ COST_SHAPES = {  # of a wrong answer to the first case; the sentence
 }
 
 
-@exercise
+@task
 def check_per_image(function: Callable) -> None:
     """Check the task "repair the scalar" of lesson 03: `per_image(cost)`.
 

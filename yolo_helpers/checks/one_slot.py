@@ -6,7 +6,7 @@ import numpy as np
 
 from yolo_helpers.anchors import default_anchor_mask, default_anchors
 from yolo_helpers.checks.compare import expect_entries, likely, one_number
-from yolo_helpers.checks.verdict import Hint, exercise
+from yolo_helpers.checks.verdict import Hint, task
 from yolo_helpers.targets import preprocess_true_boxes
 
 INPUT_SHAPE = (192, 256)  # height and width of the first smear
@@ -51,7 +51,7 @@ PLACE_MISTAKES = [
 ]
 
 
-@exercise
+@task
 def check_place(own_place: dict) -> None:
     """Check the task "place a box of your own" of lesson 03.
 
@@ -168,7 +168,7 @@ SLOT_TERMS = {  # the term, and mistakes
 }
 
 
-@exercise
+@task
 def check_slot_terms(own_terms: dict) -> None:
     """Check the task "your own slot, with a calculator" of lesson 03.
 

@@ -3,7 +3,7 @@
 import json
 
 from yolo_helpers.anchors import DATA
-from yolo_helpers.checks.verdict import Hint, NotDone, exercise
+from yolo_helpers.checks.verdict import Hint, NotDone, task
 
 # How each cause shows, and the columns that tell it from the others.
 CAUSES = {
@@ -41,7 +41,7 @@ def _recorded() -> dict[str, dict]:
     return json.loads((DATA / "recorded" / "training_logs.json").read_text(encoding="utf-8"))["logs"]
 
 
-@exercise
+@task
 def check_causes(answer: dict[str, str]) -> None:
     """Check the causes that the reader names.
 

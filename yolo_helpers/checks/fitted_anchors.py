@@ -8,7 +8,7 @@ import numpy as np
 
 from yolo_helpers.anchors import anchor_iou
 from yolo_helpers.checks.compare import likely, numbers, show
-from yolo_helpers.checks.verdict import Hint, call, exercise
+from yolo_helpers.checks.verdict import Hint, call, task
 
 
 class TooManyRounds(Exception):
@@ -145,7 +145,7 @@ def anchor_cases() -> list[tuple[str, np.ndarray, np.ndarray]]:
     return [(words, sizes, np.array(start, float)) for words, sizes, start in cases]
 
 
-@exercise
+@task
 def check_fit_anchors(function: Callable) -> None:
     """Check `fit_anchors(sizes, start)`.
 

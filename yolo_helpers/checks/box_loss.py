@@ -8,7 +8,7 @@ from keras import ops
 
 from yolo_helpers.anchors import STRIDES, default_anchor_mask, default_anchors
 from yolo_helpers.checks.compare import gradients, likely, one_number_a_picture, show
-from yolo_helpers.checks.verdict import Hint, call, exercise
+from yolo_helpers.checks.verdict import Hint, call, task
 from yolo_helpers.loss import yolo_loss_terms
 from yolo_helpers.targets import preprocess_true_boxes
 
@@ -61,7 +61,7 @@ def _planted() -> tuple[list[np.ndarray], list[np.ndarray], dict[str, np.ndarray
     return raw, y_true, {name: ops.convert_to_numpy(term) for name, term in terms.items()}
 
 
-@exercise
+@task
 def check_box_loss(function: Callable) -> None:
     """Check what must hold for `ciou_loss(args, anchors, num_classes)`, whatever its exact formula.
 
@@ -81,7 +81,7 @@ def check_box_loss(function: Callable) -> None:
     pulls = gradients(lambda raw, y_true: function([*raw, *y_true], anchors, 2), raw, y_true, given, traced=True)
     for b in range(12):
         if not all(np.isfinite(pull[b]).all() for pull in pulls):
-            what = "a picture without boxes" if b == 11 else f"a prediction at {PREDICTED[b]} of its cell"
+            what = "a picture without boxes" if b == 11 else f"a prediction at {PREDICTED[b]} of its grid square"
             raise Hint(
                 f"for {what} the value is right, but the gradient is not finite: training would end in NaN. Slots "
                 "without an object, whose true box has the size 0, must not bring NaN in by ops.where either."
@@ -120,8 +120,8 @@ def _judge_losses(losses: np.ndarray, terms: dict[str, np.ndarray], last: float)
             flat = abs(after - before) < 1e-4 and step == STEPS[0]
             why = " Boxes apart have the IoU 0, however far: the distance of the centres must count." if flat else ""
             raise Hint(
-                "for a box of 4 x 5 pixels with its centre at 0.1 of a cell's width and height, and predictions at "
-                f"{step} and {next_step}, the box loss is {before:.4f} and {after:.4f}; it should fall.{why}"
+                "for a box of 4 x 5 pixels with its centre at 0.1 of a grid square's width and height, and predictions "
+                f"at {step} and {next_step}, the box loss is {before:.4f} and {after:.4f}; it should fall.{why}"
             )
     if not (np.diff(smaller) < -1e-4).all():
         raise Hint(f"for a box predicted {SIZES} times too large the box loss is {show(smaller)}; it should fall.")

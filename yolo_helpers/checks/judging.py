@@ -7,7 +7,7 @@ import numpy as np
 
 from yolo_helpers.annotations import Annotation
 from yolo_helpers.checks.compare import likely, numbers, one_number, show
-from yolo_helpers.checks.verdict import Hint, NotDone, call, exercise
+from yolo_helpers.checks.verdict import Hint, NotDone, call, task
 from yolo_helpers.detection import Detections
 from yolo_helpers.evaluation import average_precision
 
@@ -74,7 +74,7 @@ IOU_MISTAKES = [
 ]
 
 
-@exercise
+@task
 def check_iou(function: Callable) -> None:
     """Check `iou(box, other)`.
 
@@ -280,7 +280,7 @@ def detection_cases() -> list[tuple[str, np.ndarray, np.ndarray, np.ndarray]]:
     return [(words, *(np.array(values, float) for values in rest)) for words, *rest in cases]
 
 
-@exercise
+@task
 def check_judge(function: Callable) -> None:
     """Check `judge(boxes, scores, true_boxes)`; its AP is compared with pycocotools.
 

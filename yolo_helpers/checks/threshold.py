@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from yolo_helpers.checks.compare import one_number, show
-from yolo_helpers.checks.verdict import Hint, NotDone, call, exercise
+from yolo_helpers.checks.verdict import Hint, NotDone, call, task
 
 THRESHOLD_CASES = [  # words, scores, which detections are right, the precision wanted
     ("five detections, highest score first", [0.9, 0.8, 0.7, 0.6, 0.5], [1, 1, 1, 0, 0], 0.9),
@@ -24,7 +24,7 @@ def _kept(scores: np.ndarray, right: np.ndarray, threshold: float) -> tuple[int,
     return int(kept.sum()), int(right[kept].sum())
 
 
-@exercise
+@task
 def check_threshold(function: Callable) -> None:
     """Check `threshold_for(scores, right, wanted)` against a loop over all scores.
 

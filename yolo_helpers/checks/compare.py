@@ -258,7 +258,8 @@ def train_with(loss: Callable, y_true: np.ndarray, y_pred: np.ndarray, given: st
 def one_step(model: keras.Model, x, y, traced: bool) -> None:
     """Train a compiled model one step on one batch: by `fit` where it is traced, else without what `fit` adds."""
     if traced:
-        model.fit(x, y, batch_size=len(y), verbose=0)
+        # In order: a shuffled batch would give one picture's raw outputs the labels of another.
+        model.fit(x, y, batch_size=len(y), shuffle=False, verbose=0)
     else:
         model.train_on_batch(x, y)
 

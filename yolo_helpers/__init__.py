@@ -2,7 +2,7 @@
 
 A module imports only from its own floor or from floors above it in this list:
 
-    ground    boxes anchors files images annotations smear download progress installation
+    ground    boxes anchors files images annotations smear archive download photographs progress installation
     data      targets augment dataset
     network   model darknet_cfg darknet loss training_model
     use       detection evaluation plots graph look run_folder checkpoint training start

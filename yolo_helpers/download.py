@@ -1,15 +1,19 @@
 """Download: published networks and photographs (BCCD), fetched once, checked and kept; what broke off goes on."""
 
-import contextlib
 import hashlib
 import http.client
+import shutil
+import string
 import sys
 import tempfile
+import urllib.parse
 import urllib.request
-import zipfile
 from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import NamedTuple
+
+from yolo_helpers.archive import MB, ArchiveError, unpack
+from yolo_helpers.files import storing
 
 
 class Published(NamedTuple):
@@ -107,7 +111,6 @@ BCCD_URL = "https://github.com/Shenggan/BCCD_Dataset/archive/d272fb14.zip"
 BCCD_DIGEST = "debd2d76b13c300a3999f96a08cbe9ada5f231c3f882f9877a65a01a695872d1"
 PARTS = ("Annotations", "ImageSets", "JPEGImages")
 CACHE = Path.home() / ".cache" / "yolo_helpers"
-MB = 10**6
 MAX_BYTES = 200 * MB  # an archive, packed or unpacked, that is larger is not the one that was asked for
 CHUNK = 1 << 16
 
@@ -140,7 +143,7 @@ def fetch_network(name: str, folder: str | Path = CACHE) -> tuple[Path, Path]:
     if name not in NETWORKS:
         raise DownloadError(f"{name!r} is none of the published networks: choose one of {', '.join(NETWORKS)}.")
     folder, (cfg, weights) = Path(folder), NETWORKS[name]
-    with _storing(folder):
+    with storing(folder, DownloadError):
         missing = [file for file in (cfg, weights) if not _is_kept(file, folder)]
         while missing:
             names = " and ".join(file.name for file in missing)
@@ -168,7 +171,7 @@ def fetch_bccd(folder: str | Path = CACHE, url: str = BCCD_URL, digest: str = BC
     """
     folder = Path(folder)
     kept = folder / "BCCD"
-    with _storing(folder):
+    with storing(folder, DownloadError):
         if kept.is_dir():
             if folder_digest(kept) != digest:
                 raise DownloadError(
@@ -179,14 +182,40 @@ def fetch_bccd(folder: str | Path = CACHE, url: str = BCCD_URL, digest: str = BC
         with tempfile.TemporaryDirectory(dir=folder, prefix="fetching-") as beside:
             archive = Path(beside) / "archive.zip"
             mend = "without a network, go on with what the course brings, or put it into a folder and give its path"
-            _download(url, archive, None, mend)
+            _download(url, archive, None, MAX_BYTES, mend)
             unpacked = Path(beside) / "unpacked"
-            _unpack(archive, unpacked, url)
+            unpacked.mkdir()
+            try:
+                unpack(archive, unpacked, url, MAX_BYTES, lambda path: bool(set(path.parts) & set(PARTS)))
+            except ArchiveError as error:
+                raise DownloadError(str(error)) from error
             found = next((p.parent for p in sorted(unpacked.rglob(PARTS[0])) if p.parent.name == "BCCD"), unpacked)
             if folder_digest(found) != digest:
                 raise DownloadError(f"{url} did not give the photographs that were expected (SHA-256 differs).")
             found.replace(kept)
     return kept
+
+
+def fetch_archive(url: str, archive: Path) -> None:
+    """Fetches a file of which only the address is known, as far as the disk has room.
+
+    What breaks off goes on as in `fetch_network`. Whether it still fits to what came before, only the check sums inside
+    an archive tell.
+
+    Args:
+        url: its address, as a browser shows it or as it is sent.
+        archive: the path that it gets once all of it has come.
+
+    Raises:
+        DownloadError: it cannot be fetched, or the disk has no room for it.
+    """
+    sent = urllib.parse.quote(url, safe=string.punctuation)
+    part = archive.with_name(f"{archive.name}.part")
+    with storing(archive.parent, DownloadError):
+        archive.parent.mkdir(parents=True, exist_ok=True)
+        room = _size(part) + shutil.disk_usage(archive.parent).free
+        _download_on(sent, part, None, room, "correct the address, or fetch it with a browser and give the file")
+        part.replace(archive)
 
 
 def folder_digest(folder: Path) -> str:
@@ -201,18 +230,6 @@ def folder_digest(folder: Path) -> str:
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-@contextlib.contextmanager
-def _storing(folder: Path) -> Iterator[None]:
-    """Says in one sentence what hinders to read or write in a folder. What the network does is none of it."""
-    try:
-        yield
-    except OSError as error:
-        raise DownloadError(
-            f"{error.filename or folder} could not be read or written ({error.strerror or error}): make room in "
-            f"{folder} and allow writing there, or name another folder."
-        ) from error
 
 
 def _is_kept(file: Published, folder: Path) -> bool:
@@ -231,12 +248,8 @@ def _fetch_file(file: Published, folder: Path, mend: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     part = folder / f"{file.name}.part"
     while not _is_kept(file, folder):  # another process may have been faster
-        if (done := _size(part)) < file.size:
-            try:
-                _download(file.url, part, file.size, mend)
-            except _BrokenOffError:
-                if _size(part) == done:
-                    raise
+        if _size(part) < file.size:
+            _download_on(file.url, part, file.size, file.size, mend)
         elif _sha256(part) != file.sha256:
             raise _useless(part, f"{file.url} did not give the file that was published (SHA-256 differs)")
         else:
@@ -252,7 +265,18 @@ def _useless(part: Path, why: str) -> DownloadError:
     return DownloadError(f"{why}: what had come was deleted, so run this again, and it begins anew.")
 
 
-def _download(url: str, part: Path, size: int | None, mend: str) -> None:
+def _download_on(url: str, part: Path, size: int | None, most: int, mend: str) -> None:
+    """`_download`, and again after it broke off, as long as more arrives."""
+    while True:
+        done = _size(part)
+        try:
+            return _download(url, part, size, most, mend)
+        except _BrokenOffError:
+            if _size(part) == done:
+                raise
+
+
+def _download(url: str, part: Path, size: int | None, most: int, mend: str) -> None:
     """Writes what lies at `url` into a file, behind what lies there already.
 
     Every byte is written to its own place and nothing is cut off before, so an answer that begins anew, or another
@@ -261,14 +285,15 @@ def _download(url: str, part: Path, size: int | None, mend: str) -> None:
     Args:
         url: where it lies.
         part: the file.
-        size: bytes of the whole; None if only the server knows, and then nothing lies in the file yet.
+        size: bytes of the whole; None if only the server knows.
+        most: bytes that it may be.
         mend: what to do if the server cannot be reached or has something else.
     """
     done = _size(part)
-    request = urllib.request.Request(url, headers={"Range": f"bytes={done}-"} if done else {})
     try:
+        request = urllib.request.Request(url, headers={"Range": f"bytes={done}-"} if done else {})
         reply = urllib.request.urlopen(request, timeout=30)
-    except (OSError, http.client.HTTPException) as error:  # URLError is an OSError
+    except (OSError, http.client.HTTPException, ValueError) as error:  # URLError is an OSError
         reason = getattr(error, "reason", None) or error
         if getattr(error, "code", None) == 416:
             raise _useless(part, f"{url} has nothing behind byte {done:,} ({reason})") from error
@@ -276,24 +301,27 @@ def _download(url: str, part: Path, size: int | None, mend: str) -> None:
         raise DownloadError(f"{url} could not be fetched ({reason}): {again}{mend}.") from error
     with reply:
         start = done if reply.status == 206 else 0
-        if start and reply.headers["Content-Range"] != f"bytes {start}-{size - 1}/{size}":
-            found = reply.headers["Content-Range"]
-            raise _useless(part, f"{url} was asked for what follows byte {start:,} of {size:,} and gave {found!r}")
         announced = reply.headers["Content-Length"] or ""
         total = start + int(announced) if announced.isdecimal() else size
+        whole, found = size or total or 0, reply.headers["Content-Range"]
+        if start and found != f"bytes {start}-{whole - 1}/{whole}":
+            raise _useless(part, f"{url} was asked for what follows byte {start:,} of {whole:,} and gave {found!r}")
         if size and total != size:
             raise DownloadError(f"{url} announces {total:,} bytes where {size:,} were published: not fetched; {mend}.")
+        if total and total > most:
+            raise DownloadError(f"{url} announces {total:,} bytes, and {most:,} are the most: not fetched; {mend}.")
         part.touch()
         with part.open("r+b") as file:
             file.seek(start)
             again = "run this again, and it goes on from there" if size else "run this again"
             for piece in _pieces(reply, url, start, total, again):
-                if file.tell() + len(piece) > (size or MAX_BYTES):
+                if file.tell() + len(piece) > most:
                     break
                 file.write(piece)
             else:
+                file.truncate()  # of an older and longer file, what lay behind
                 return
-    raise _useless(part, f"{url} gives more than the {size or MAX_BYTES:,} bytes that were expected")
+    raise _useless(part, f"{url} gives more than the {most:,} bytes that were expected or have room")
 
 
 def _pieces(reply: http.client.HTTPResponse, url: str, done: int, total: int | None, mend: str) -> Iterator[bytes]:
@@ -317,21 +345,3 @@ def _pieces(reply: http.client.HTTPResponse, url: str, done: int, total: int | N
             print(file=sys.stderr)
     of = f" of {total:,}" if total else ""
     raise _BrokenOffError(f"{url} broke off after {done:,}{of} bytes ({reason}): {mend}.")
-
-
-def _unpack(archive: Path, target: Path, url: str) -> None:
-    """Unpacks the files of the data set, if no name in the archive leads outside of it."""
-    try:
-        with zipfile.ZipFile(archive) as packed:
-            members = packed.infolist()
-            for member in members:
-                path = PurePosixPath(member.filename.replace("\\", "/"))
-                if path.is_absolute() or ".." in path.parts or ":" in str(path).split("/")[0]:
-                    raise DownloadError(f"{url} holds the path {member.filename!r}, which leads outside: not unpacked.")
-            if sum(member.file_size for member in members) > MAX_BYTES:
-                raise DownloadError(f"{url} unpacks to more than {MAX_BYTES // MB} MB: not unpacked.")
-            packed.extractall(target, [m for m in members if set(PurePosixPath(m.filename).parts) & set(PARTS)])
-    except (DownloadError, OSError):
-        raise
-    except Exception as error:  # a damaged archive makes zipfile raise nearly anything
-        raise DownloadError(f"{url} did not give a whole zip archive ({error}): run this again.") from error

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import time
 import warnings
 from collections.abc import Iterable, Iterator
@@ -93,6 +94,47 @@ def _replace(source: Path, target: Path) -> None:
         except OSError:
             time.sleep(pause)
     return os.replace(source, target)
+
+
+@contextlib.contextmanager
+def filling(folder: Path) -> Iterator[Path]:
+    """A folder to fill, beside the one that is meant; it takes that one's place once all is in it.
+
+    Args:
+        folder: that need not exist. What it held is gone then.
+
+    Yields:
+        An empty folder beside it, hidden. It is gone after an error, and after a crash once this is called again.
+    """
+    beside = folder.with_name(f".filling-{folder.name}")
+    shutil.rmtree(beside, ignore_errors=True)
+    beside.mkdir(parents=True)
+    try:
+        yield beside
+        if folder.exists():
+            shutil.rmtree(folder)
+        _replace(beside, folder)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def storing(folder: Path, kind: type[ValueError]) -> Iterator[None]:
+    """Says in one sentence what hinders to read or write in a folder. What the network does is none of it.
+
+    Args:
+        folder: in which things are kept.
+        kind: of the error that is raised for an OSError.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None:  # it is a sentence already
+            raise kind(str(error)) from error
+        raise kind(
+            f"{error.filename or folder} could not be read or written ({error.strerror or error}): make room in "
+            f"{folder} and allow writing there, or name another folder."
+        ) from error
 
 
 @contextlib.contextmanager

@@ -21,6 +21,7 @@ RED_STAIN = (0.80, 0.60, 0.57)
 WHITE_BODY = (0.77, 0.68, 0.80)
 NUCLEUS = (0.34, 0.27, 0.62)
 PLATELET_BODY = (0.55, 0.45, 0.76)
+GREEN_LAMP = (0.6, 0.95, 0.5)  # of another microscope, whose pictures no network has seen that was trained on ours
 
 # (smallest, largest) radius in pixels of a picture 480 high, and (fewest, most) cells in a picture of shape 4:3.
 RADII = {WHITE: (64.0, 116.0), RED: (42.0, 58.0), PLATELET: (15.0, 27.0)}
@@ -210,7 +211,13 @@ def write_file(path: Path, content: bytes) -> None:
         beside.write_bytes(content)
 
 
-def write_smears(folder: Path | str, count: int, image_shape: tuple[int, int] = (192, 256), seed: int = 0) -> Path:
+def write_smears(
+    folder: Path | str,
+    count: int,
+    image_shape: tuple[int, int] = (192, 256),
+    seed: int = 0,
+    lamp: tuple[float, float, float] = (1.0, 1.0, 1.0),
+) -> Path:
     """Writes pictures `smear_0000.png` onwards, `classes.txt` and, last of all, `annotations.txt`.
 
     Args:
@@ -218,6 +225,7 @@ def write_smears(folder: Path | str, count: int, image_shape: tuple[int, int] = 
         count: number of pictures.
         image_shape: (height, width) in pixels.
         seed: picture i depends on the seed and i alone, not on the count.
+        lamp: how much red, green and blue light comes through the microscope, 0 to 1 each.
 
     Returns:
         The path of annotations.txt, in the form of keras-yolo3, for `annotations.read_annotations`.
@@ -228,7 +236,7 @@ def write_smears(folder: Path | str, count: int, image_shape: tuple[int, int] = 
     for i in range(count):
         image, boxes, classes = draw_smear(np.random.default_rng([seed, i]), image_shape)
         name = f"smear_{i:04d}.png"
-        write_file(folder / name, png_bytes(image))
+        write_file(folder / name, png_bytes((image * lamp).astype(np.uint8)))
         fields = [",".join(str(int(v)) for v in [*box, kind]) for box, kind in zip(boxes, classes, strict=True)]
         lines.append(" ".join([name, *fields]) + "\n")
     write_file(folder / "classes.txt", "".join(f"{name}\n" for name in CLASS_NAMES).encode())

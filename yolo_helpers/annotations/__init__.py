@@ -14,7 +14,7 @@ written.
 from yolo_helpers.annotations.layout import FORMATS
 from yolo_helpers.annotations.read import read_annotations, read_splits, survey
 from yolo_helpers.annotations.record import Annotation, AnnotationError, get_classes
-from yolo_helpers.annotations.split import shared_photographs, split_annotations
+from yolo_helpers.annotations.split import shared_photographs, split_annotations, three_parts
 from yolo_helpers.annotations.text import write_lines
 
 __all__ = [
@@ -27,5 +27,6 @@ __all__ = [
     "shared_photographs",
     "split_annotations",
     "survey",
+    "three_parts",
     "write_lines",
 ]

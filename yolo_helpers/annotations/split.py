@@ -45,3 +45,32 @@ def split_annotations(
     chosen = set(np.random.default_rng(seed).permutation(len(annotations))[:count].tolist())
     parts = [[a for i, a in enumerate(annotations) if (i in chosen) is second] for second in (False, True)]
     return parts[0], parts[1]
+
+
+def three_parts(parts: dict[str, Sequence[Annotation]], seed: int) -> dict[str, list[Annotation]]:
+    """Parts for training, validation and test: those that are there, and what is missing cut from the first.
+
+    Args:
+        parts: annotations by the name of their part, as `read_splits` and `look` give them. Without "train", the
+            largest part is the one for training.
+        seed: for the choice of what is cut.
+
+    Returns:
+        "train", "val" and "test", in this order. What was cut is 15 % of what was there for training, and at least one
+        photograph.
+
+    Raises:
+        ValueError: there are too few photographs for three parts.
+    """
+    there = {name: list(each) for name, each in parts.items() if len(each)}
+    if "train" not in there and there:
+        there["train"] = there.pop(max(there, key=lambda name: len(there[name])))
+    missing = [name for name in ("val", "test") if name not in there]
+    rest = there.get("train", [])
+    count = max(1, round(0.15 * len(rest)))
+    if len(rest) <= len(missing):
+        need = f"photographs for {' and '.join(['train', *missing])}, at least one each"
+        raise ValueError(f"Found {len(rest)} {need}: annotate more, three in all or better three hundred.")
+    for name in missing:
+        rest, there[name] = split_annotations(rest, count / len(rest), seed)
+    return {"train": rest, "val": there["val"], "test": there["test"]}

@@ -4,8 +4,8 @@ A module imports only from its own floor or from floors above it in this list:
 
     ground    boxes anchors files images annotations smear archive download photographs progress installation
     data      targets augment dataset
-    network   model darknet_cfg darknet loss training_model
-    use       detection evaluation plots graph look run_folder checkpoint training start
+    network   model darknet_cfg darknet loss training_model device memory
+    use       detection evaluation plots graph look run_folder checkpoint training start plan
     roof      six_ways checks commands
 
 The ground needs NumPy, Pillow, PyYAML and packaging only. The network needs keras and keras.ops only, so TensorFlow,

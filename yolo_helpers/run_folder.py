@@ -6,6 +6,7 @@ A folder holds when its training has ended:
     train.txt, validation.txt, test.txt, classes.txt    each part with its boxes, for `read_annotations`
     best.weights.h5                 the body with the best AP50 on the validation photographs
     history.csv, found-0005.png     the figures of each epoch, and what was found after some
+    plan.json                       how many epochs, where minutes were given (`yolo_helpers.plan`)
     state.json, state-0005.weights.h5    the checkpoint
 """
 
@@ -21,7 +22,7 @@ from yolo_helpers.files import write_json, write_text
 from yolo_helpers.model import inference_model
 
 SETTINGS, NETWORK, BEST = "settings.json", "network.json", "best.weights.h5"
-STATE, HISTORY, TEST = "state.json", "history.csv", "test.json"
+STATE, HISTORY, TEST, PLAN = "state.json", "history.csv", "test.json", "plan.json"
 
 
 def write_run(

@@ -30,7 +30,7 @@ from yolo_helpers.model import micro_yolo_body, output_convolutions, with_fine_h
 from yolo_helpers.run_folder import BEST, SETTINGS, load_body
 from yolo_helpers.training import Stage
 
-MICRO = "micro"
+MICRO, SMEARS = "micro", "smears"
 SMALL = 5_000_000  # parameters; what has fewer is trained on a laptop
 SMALL_AREA = 320**2  # pixels of the input of a small network, unless another is asked for
 AREA = 416**2  # likewise, at most, of other networks: keras-yolo3's
@@ -100,7 +100,8 @@ def start_from(
 
     Args:
         start: a name of `yolo_helpers.download.NETWORKS`, which is fetched if need be; "micro", the miniature from
-            random weights; or a path: of a training's folder; of darknet's weights, or of a folder with them and their
+            random weights; "smears", the same with the weights that come with the course, from drawn blood smears, and
+            with new heads; or a path: of a training's folder; of darknet's weights, or of a folder with them and their
             cfg; of a cfg alone, for random weights.
         photographs: to learn from.
         class_names: in order. An earlier training with the same ones goes on with its heads, anchors and input, and so
@@ -122,7 +123,7 @@ def start_from(
         input_shape = input_shape or fitting_shape(photographs, SMALL_AREA)
         body = micro_yolo_body(keras.Input((*input_shape, 3)), ANCHORS_PER_HEAD, classes)
         anchors, new_layers, description = default_anchors(len(body.outputs)), None, "random weights"
-    elif start not in NETWORKS and (run := _run_of(path)):
+    elif start not in (*NETWORKS, SMEARS) and (run := _run_of(path)):
         old, heads, names = load_body(run)
         keeps_heads = list(names) == list(class_names)
         area = heads.input_shape[0] * heads.input_shape[1]
@@ -131,10 +132,13 @@ def start_from(
         anchors, new_layers = _by_head(heads), [] if keeps_heads else output_convolutions(body)
         description = f"the training in {run}, {'heads included' if keeps_heads else 'all but its heads'}"
     else:
-        cfg_path, weights = fetch_network(start) if start in NETWORKS else _darknets_files(path)
+        if start in NETWORKS:
+            cfg_path, weights = fetch_network(start)
+        else:
+            cfg_path, weights = _darknets_files(DATA / "smears.weights" if start == SMEARS else path)
         cfg = read_cfg(cfg_path)
         known = get_classes(DATA / "coco_classes.txt") if start in NETWORKS else class_names
-        same = cfg.num_classes == classes and list(known) == list(class_names)
+        same = start != SMEARS and cfg.num_classes == classes and list(known) == list(class_names)
         keeps_heads = same and weights is not None and _holds_heads(cfg_path, weights)
         if keeps_heads:
             cfg = read_cfg(cfg_path, weights)  # with the masks that these heads were trained with
@@ -146,7 +150,8 @@ def start_from(
             count, _ = load_weights(body, weights, but_heads=not keeps_heads)
             new = layers_from(body, count) + ([] if keeps_heads else output_convolutions(body))
             new_layers = list({id(layer): layer for layer in new}.values())
-            description = f"{weights}, {'heads included' if keeps_heads else 'all but its heads'}"
+            known = "the course's smear network" if start == SMEARS else weights
+            description = f"{known}, {'heads included' if keeps_heads else 'all but its heads'}"
         if len(body.outputs) == 2 and not keeps_heads:
             gets_head = has_small_objects(box_sizes(photographs, input_shape)) if fine_head is None else fine_head
         if gets_head:
@@ -207,7 +212,7 @@ def _darknets_files(path: Path) -> tuple[Path, Path | None]:
     if not path.exists():
         raise ValueError(
             f"{path}: there is no such file or folder, nor a published network of this name: give one of "
-            f"{', '.join(NETWORKS)}, {MICRO}, or a path."
+            f"{', '.join((*NETWORKS, MICRO, SMEARS))}, or a path."
         )
     if path.is_dir():
         cfgs, weights = sorted(path.glob("*.cfg")), sorted(path.glob("*.weights"))

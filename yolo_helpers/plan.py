@@ -1,0 +1,283 @@
+"""The plan of a training: with what, how, and for how long, for a reader who knows only what it may cost."""
+
+import contextlib
+import copy
+import gc
+import random
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from yolo_helpers.annotations import Annotation
+from yolo_helpers.checkpoint import Checkpoint
+from yolo_helpers.dataset import YoloDataset
+from yolo_helpers.device import GB, Device
+from yolo_helpers.download import DownloadError
+from yolo_helpers.files import write_json
+from yolo_helpers.loss import identity_loss
+from yolo_helpers.memory import count_memory
+from yolo_helpers.model import with_heads
+from yolo_helpers.run_folder import PLAN, STATE, stored
+from yolo_helpers.start import SMEARS, Start, start_from
+from yolo_helpers.training import Stage
+from yolo_helpers.training_model import create_model
+
+PROFILES = ("auto", "laptop", "gpu")
+PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
+STARTS = {  # of a profile, each for where those before cannot be fetched
+    "gpu": ("yolov3", "yolo-fastest", SMEARS),
+    "laptop": ("yolo-fastest", SMEARS),
+}
+KNOWN = {
+    "yolov3": "YOLOv3 with the official weights, which knows COCO's photographs",
+    "yolo-fastest": "Yolo-Fastest, a small network that knows COCO's photographs",
+    SMEARS: "the course's own small network, which knows drawn blood smears",
+}
+ENOUGH = 4 * GB  # free memory of a GPU, for YOLOv3 with a few photographs in half precision
+PART = 0.8  # of the free memory that a step may be counted to take
+BATCHES = (16, 8, 4, 2, 1)
+BATCH = 8  # on a laptop
+FEWEST, MOST = 3, 300  # epochs
+MEASURED = 5.0  # seconds of steps that are measured
+# What a validation photograph takes of the time of one to learn from: a third, the way forward, for `val_loss` after
+# each epoch; and about all of it, with what is found, for AP50 after each fifth.
+VALIDATION = 1 / 3 + 1 / 5
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is trained, and how.
+
+    Attributes:
+        profile: "laptop" or "gpu".
+        start: the body, in this precision, and its heads.
+        precision: Keras' dtype policy.
+        batch_size: photographs a step.
+        reasons: what was chosen and why, a sentence each; `str(plan)` has them as lines.
+    """
+
+    profile: str
+    start: Start
+    precision: str
+    batch_size: int
+    reasons: list[str]
+
+    def __str__(self):
+        return "\n".join(self.reasons)
+
+
+def choose_plan(
+    profile: str,
+    device: Device,
+    photographs: Sequence[Annotation],
+    class_names: Sequence[str],
+    start: str | Path = "",
+    input_shape: tuple[int, int] | None = None,
+    precision: str = "",
+    batch_size: int | None = None,
+    rehearsal: bool = False,
+    anchors_path: str | Path | None = None,
+    fine_head: bool | None = None,
+) -> Plan:
+    """Chooses what is not given, and makes the body.
+
+    Profile "gpu" is YOLOv3 from the official weights at about 416 x 416, in the GPU's precision, with as many
+    photographs a step as fit. "laptop" is Yolo-Fastest in float32, eight photographs a step. Where a network cannot be
+    fetched, the next smaller one takes its place. Keras computes in the plan's precision from here on.
+
+    Args:
+        profile: "gpu", "laptop", or "auto", which is "gpu" where there is one with 4 GB free.
+        device: of `find_device`.
+        photographs: to learn from.
+        class_names: in order.
+        start, input_shape, anchors_path, fine_head: as in `start_from`.
+        precision: "float32", "mixed_bfloat16" or "mixed_float16".
+        batch_size: photographs a step; never more than there are.
+        rehearsal: the photographs are drawn ones, so that the course's own network will do, on every machine alike.
+
+    Raises:
+        ValueError: for an unknown profile or precision, and as in `start_from`, also if `start` cannot be fetched.
+    """
+    if profile not in PROFILES:
+        raise ValueError(f"profile: expected one of {', '.join(PROFILES)}, found {profile!r}.")
+    if precision not in ("", *PRECISIONS):
+        raise ValueError(f"precision: expected one of {', '.join(PRECISIONS)}, found {precision!r}.")
+    if batch_size is not None and batch_size < 1:
+        raise ValueError(f"batch_size: expected a whole number from 1 on, found {batch_size}.")
+    profile, why = _profile(profile, device, rehearsal)
+    reasons = [why]
+    precision = precision or (device.precision if profile == "gpu" else "float32")
+    keras.config.set_dtype_policy(precision)
+    how = (photographs, class_names, input_shape, anchors_path, fine_head)
+    if start:
+        begun, what = start_from(start, *how), f"{start}, as asked for"
+    else:
+        starts = (SMEARS,) if rehearsal else STARTS[profile]
+        for start in starts:
+            try:
+                begun, what = start_from(start, *how), KNOWN[start]
+                break
+            except DownloadError as error:  # the last one need not be fetched
+                reasons.append(f"{start} cannot be had, so another network takes its place. {error}")
+    height, width = begun.heads.input_shape
+    reasons.append(f"Start: {what}.")
+    reasons.append(f"Input: {height} x {width} pixels, {precision}.")
+    most, why = _batch(profile, device, begun.body, precision) if batch_size is None else (batch_size, "as asked for")
+    if most > len(photographs):
+        most, why = len(photographs), "as many as there are"
+    reasons.append(f"Batch: {most} photograph{'s' * (most != 1)} a step, {why}.")
+    return Plan(profile, begun, precision, most, reasons)
+
+
+def _profile(profile: str, device: Device, rehearsal: bool) -> tuple[str, str]:
+    """The profile, and a sentence that says why."""
+    if rehearsal:
+        return "laptop", "Profile laptop: a rehearsal with drawn photographs, the same on every machine."
+    if profile == "gpu" and not device.is_gpu:
+        return "gpu", f"Profile gpu, as asked for, although there is none ({device}): this will be slow."
+    if profile != "auto":
+        return profile, f"Profile {profile}, as asked for ({device})."
+    if device.is_gpu and device.free is not None and device.free < ENOUGH:
+        return "laptop", f"Profile laptop: less than {ENOUGH / GB:g} GB of the GPU are free ({device})."
+    return ("gpu" if device.is_gpu else "laptop"), f"Profile {'gpu' if device.is_gpu else 'laptop'} ({device})."
+
+
+def _batch(profile: str, device: Device, body: keras.Model, precision: str) -> tuple[int, str]:
+    """Photographs a step, and the part of a sentence that says why."""
+    if profile == "laptop":
+        return BATCH, "few enough for a laptop"
+    if device.free is None:
+        return BATCH, "since how much memory there is is not known"
+    for number in BATCHES:
+        counted = sum(count_memory(body, number, precision).values())
+        if counted <= PART * device.free:
+            break
+    fits = "of" if counted <= PART * device.free else "which may be too much for"
+    return number, f"counted {counted / GB:.1f} GB {fits} {device.free / GB:.1f} GB free"
+
+
+def choose_stages(
+    plan: Plan,
+    data: YoloDataset,
+    folder: str | Path,
+    minutes: float | None = None,
+    epochs: int | None = None,
+    validation: YoloDataset | None = None,
+    learning_rate: float | None = None,
+) -> list[Stage]:
+    """The stages of a training: as many epochs as it can have in some minutes, measured here, from 3 to 300.
+
+    What is measured is printed. The choice is kept in `plan.json` in the folder, and the same call returns it again, on
+    another machine too, so that a training goes on as it was begun.
+
+    Args:
+        plan: of `choose_plan`. Its body is not changed.
+        data: the batches to learn from.
+        folder: of the training.
+        minutes: that it may take, validation included.
+        epochs: that train all layers; then nothing is measured. If None too: by the number of photographs.
+        validation: the batches for validation.
+        learning_rate: as in `Start.stages`.
+
+    Raises:
+        ValueError: if the folder holds a training that was planned otherwise, or minutes are not above 0.
+    """
+    if minutes is not None and not minutes > 0:
+        raise ValueError(f"minutes: expected a number above 0, found {minutes}.")
+    folder = Path(folder)
+    settings = {
+        "parameters": plan.start.body.count_params(),
+        "input_shape": list(data.heads.input_shape),
+        "precision": plan.precision,
+        "batch_size": data.batch_size,
+        "photographs": len(data.annotations),
+        "validation": len(validation.annotations) if validation else 0,
+        "minutes": minutes,
+        "epochs": epochs,
+        "learning_rate": learning_rate,
+    }
+    before, kept = stored(folder / PLAN, ["settings", "stages"]) if (folder / PLAN).is_file() else ({}, [])
+    if before == settings:
+        return [Stage(**stage) for stage in kept]
+    if (folder / STATE).exists():
+        changed = [f"{name} {before.get(name)}" for name in settings if before.get(name) != settings[name]]
+        raise ValueError(
+            f"{folder}: the training there has {', '.join(changed)}: to go on with it, set this as it was; for a new "
+            "training, choose another folder."
+            if before
+            else f"{folder}: the training there was begun without a plan: choose another folder."
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    if epochs is None and minutes is not None:
+        epochs = _epochs(plan, data, folder, minutes, validation)
+    stages = plan.start.stages(len(data), epochs, learning_rate=learning_rate)
+    write_json(folder / PLAN, {"settings": settings, "stages": [asdict(stage) for stage in stages]})
+    return stages
+
+
+def _epochs(plan: Plan, data: YoloDataset, folder: Path, minutes: float, validation: YoloDataset | None) -> int:
+    """How many epochs may train all layers; a stage before, of the new layers alone, has a quarter as many."""
+    seconds, compiling = _seconds(plan.start.body, data, folder, validation)
+    stages = len(plan.start.stages(len(data)))
+    left = 60 * minutes - stages * compiling
+    total = int(np.clip(left / seconds, FEWEST, MOST))
+    text = f"An epoch takes about {seconds:.2g} s here"
+    if total * seconds > left:
+        text += f": {total} epochs, the fewest, take {(total * seconds + stages * compiling) / 60:.2g} minutes"
+    else:
+        text += f": {minutes:g} minutes are {total} epochs" + (", the most there are" if total == MOST else "")
+    print(f"{text}.")
+    return total if stages == 1 else total - max(1, total // 5)
+
+
+def _seconds(body: keras.Model, data: YoloDataset, folder: Path, validation: YoloDataset | None) -> tuple[float, float]:
+    """Of an epoch, and of what comes before the first step of a stage, measured on a copy of the body."""
+    heads, sample = data.heads, copy.copy(data)  # which counts epochs of its own
+    with _chance_untouched():
+        model = create_model(
+            with_heads(body, None, heads.input_shape),
+            heads.input_shape,
+            heads.anchors,
+            heads.num_classes,
+            anchor_mask=heads.anchor_mask,
+            targets=data.targets,
+        )
+        model.compile(optimizer=keras.optimizers.Adam(1e-4), loss={"yolo_loss": identity_loss})
+        model.optimizer.build(model.trainable_variables)
+
+        def fit(steps):
+            begun = time.monotonic()
+            model.fit(sample, steps_per_epoch=steps, shuffle=False, verbose=0)
+            return time.monotonic() - begun
+
+        first, step = fit(1), fit(1)
+        compiling = max(0.0, first - step)
+        steps = int(np.clip(MEASURED / step, 1, len(data)))
+        if steps > 1:
+            step = fit(steps) / steps
+        with tempfile.TemporaryDirectory(dir=folder) as place:
+            checkpoint = Checkpoint(place, model)
+            checkpoint.set_model(model)
+            checkpoint.set_params({"epochs": 1})
+            begun = time.monotonic()
+            checkpoint.on_epoch_end(0)
+            saving = time.monotonic() - begun
+    del model, checkpoint
+    gc.collect()  # a GPU has no room for both
+    photographs = VALIDATION * len(validation.annotations) if validation else 0
+    return step * (len(data) + photographs / data.batch_size) + saving, compiling
+
+
+@contextlib.contextmanager
+def _chance_untouched() -> Iterator[None]:
+    """Leaves Python's random numbers as they were: Keras takes the seeds of new layers from there."""
+    state = random.getstate()
+    try:
+        yield
+    finally:
+        random.setstate(state)

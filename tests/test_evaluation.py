@@ -22,6 +22,7 @@ from yolo_helpers.evaluation import (
     best_threshold,
     evaluate,
     precision_recall,
+    verdicts,
     worst_mistakes,
 )
 from yolo_helpers.training import Snapshots
@@ -252,20 +253,53 @@ def test_figures_are_those_of_pycocotools_used_directly(seed, tmp_path):
     assert min(sizes) > 0.1  # of all classes: the case has right ones of each size
 
 
-def plain_matches(truth, found, threshold):
-    """Plain loops: the best detection first takes the true box of its class that it overlaps most, from IoU 0.5."""
-    right, wrong, missed = [], [], []
+def plain_verdicts(truth, found, threshold):
+    """Plain loops: the best detection first takes the true box of its class that it overlaps most, from IoU 0.5.
+
+    For each photograph, the numbers of the detections that are right and wrong, and of the true boxes that are missed.
+    """
     for one, other in zip(truth, found):
+        right, wrong = [], []
         free = set(range(len(one.boxes)))
         for d in np.argsort(-other.scores, kind="stable"):
             if other.scores[d] < threshold:
                 continue
             overlaps = [(box_iou(other.boxes[[d]], one.boxes[[t]])[0, 0], t) for t in free]
             best = max((o for o in overlaps if one.classes[o[1]] == other.classes[d]), default=(0, None))
-            (right if best[0] >= 0.5 else wrong).append(other.scores[d])
+            (right if best[0] >= 0.5 else wrong).append(d)
             free -= {best[1]} if best[0] >= 0.5 else set()
-        missed += [box_area(one.boxes[t]) for t in free]
+        yield right, wrong, sorted(free)
+
+
+def plain_matches(truth, found, threshold):
+    """The scores of what is right and wrong on all photographs, and the areas of what is missed."""
+    right, wrong, missed = [], [], []
+    for one, other, verdict in zip(truth, found, plain_verdicts(truth, found, threshold)):
+        right += other.scores[verdict[0]].tolist()
+        wrong += other.scores[verdict[1]].tolist()
+        missed += [box_area(one.boxes[t]) for t in verdict[2]]
     return right, wrong, missed
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("threshold", [0.0, 0.5, 1.0])
+def test_verdicts_are_those_of_plain_loops(seed, threshold):
+    truth, found = random_case(seed)
+    truth, found = [annotation(), annotation(), *truth], [NOTHING, found[0], *found]
+    judged = verdicts(truth, found, "abc", threshold)
+    assert len(judged) == len(truth)
+    for one, other, verdict, numbers in zip(truth, found, judged, plain_verdicts(truth, found, threshold)):
+        right, wrong, missed = map(sorted, numbers)
+        for detections_, expected in ((verdict.right, right), (verdict.wrong, wrong)):
+            assert all(np.array_equal(part, whole[expected]) for part, whole in zip(detections_, other))
+        assert np.array_equal(verdict.missed, one.boxes[missed])
+        assert np.array_equal(verdict.missed_classes, one.classes[missed])
+    if threshold == 0.5:
+        assert min(sum(len(part) for part in parts) for parts in zip(*plain_verdicts(truth, found, 0.5))) > 3
+
+
+def test_verdicts_of_no_photograph():
+    assert verdicts([], [], "abc") == []
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -1,6 +1,7 @@
 """Judging: cases worked out by hand, pycocotools used directly, and the corner cases."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from reference import ANCHORS, detector_of, heads_that_see
 from yolo_helpers.anchors import Heads
 from yolo_helpers.annotations import Annotation
 from yolo_helpers.boxes import box_area, box_iou
-from yolo_helpers.detection import Detections, detect
+from yolo_helpers.detection import Detections
 from yolo_helpers.evaluation import (
     AveragePrecision,
     Mistake,
@@ -97,28 +98,30 @@ def test_three_hundred_boxes_on_a_photograph_are_all_looked_for(tmp_path):
     assert evaluate(detector, [true], Heads((256, 320), ANCHORS, 1), ["a"])["AP50"]["a"] > 0.99
 
 
-def test_the_callback_logs_the_same_figure_and_its_pictures_show_the_sure_boxes(tmp_path, monkeypatch):
-    planted = [[10, 10, 50, 60, 0], [70, 20, 110, 80, 1]]
+def test_the_callback_logs_the_same_figure_and_its_pictures_judge_the_sure_boxes(tmp_path, monkeypatch):
+    planted = [[10, 10, 50, 60, 0], [70, 20, 110, 80, 1], [5, 60, 45, 90, 2]]
     heads = heads_that_see(planted, (96, 128))
     heads[1][0, 3, 5, 4] = -1  # of the second box the detector is not sure
     Image.new("RGB", (128, 96)).save(tmp_path / "photo.png")
-    photograph = Annotation(tmp_path / "photo.png", np.array(planted, float)[:, :4], np.array([0, 1]))
-    photographs, detector, of = [photograph] * 5, detector_of(heads), Heads((96, 128), ANCHORS, 3)
+    empty = replace(annotation(), image_path=tmp_path / "photo.png")
+    photograph = replace(annotation(*planted[:2]), image_path=tmp_path / "photo.png")
+    photographs, detector, of = [empty, *[photograph] * 4], detector_of(heads), Heads((96, 128), ANCHORS, 3)
     judge = AveragePrecision(detector, photographs, of, "abc", every=2)
     judge.set_params({"epochs": 9})
     drawn = {}
-    monkeypatch.setattr("yolo_helpers.training.save_found", lambda path, *shown: drawn.update({path.name: shown}))
+    monkeypatch.setattr("yolo_helpers.training.save_verdicts", lambda path, *shown: drawn.update({path.name: shown}))
     for epoch in (0, 1):
         logs = {}
         judge.on_epoch_end(epoch, logs)
         Snapshots(tmp_path, judge).on_epoch_end(epoch, logs)
     assert logs == {"val_AP50": evaluate(detector, photographs, of, "abc")["AP50"]["mean"]}
     assert list(drawn) == ["found-0002.png"]
-    paths, found, *_ = drawn["found-0002.png"]
-    assert paths == [tmp_path / "photo.png"] * 4
-    assert [len(one.boxes) for one in judge.found] == [2] * 5 and [len(one.boxes) for one in found] == [1] * 4
-    for one, expected in zip(found, detect(detector, paths, of), strict=True):
-        assert all(np.array_equal(*parts) for parts in zip(one, expected))
+    annotations, judged, *_ = drawn["found-0002.png"]
+    assert [one is photograph for one in annotations] == [True, True]  # two, not the one without an object
+    for verdict in judged:
+        assert verdict.right.classes.tolist() == [0] and verdict.wrong.classes.tolist() == [2]
+        assert verdict.missed.tolist() == [planted[1][:4]]
+    assert [len(one.boxes) for one in judge.found] == [3] * 5
 
 
 def test_nothing_found_is_zero():

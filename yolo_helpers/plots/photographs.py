@@ -11,7 +11,7 @@ from matplotlib.patches import Rectangle
 
 from yolo_helpers.annotations import Annotation
 from yolo_helpers.images import open_image
-from yolo_helpers.plots.common import COLOURS, plain, save_figure, show_image
+from yolo_helpers.plots.common import COLOURS, file_name, plain, save_figure, show_image
 
 
 def show_boxes(
@@ -97,7 +97,7 @@ def show_photographs(
         ax.set_axis_off()
     for annotation, ax in zip(annotations, axes, strict=False):
         path = annotation.image_path
-        show_boxes(open_image(path), annotation.boxes, annotation.classes, class_names, None, ax, plain(path.name))
+        show_boxes(open_image(path), annotation.boxes, annotation.classes, class_names, None, ax, file_name(path))
     return axes[: len(annotations)]
 
 

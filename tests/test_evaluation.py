@@ -1,6 +1,7 @@
 """Judging: cases worked out by hand, pycocotools used directly, and the corner cases."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from reference import ANCHORS, detector_of, heads_that_see
 from yolo_helpers.anchors import Heads
 from yolo_helpers.annotations import Annotation
 from yolo_helpers.boxes import box_area, box_iou
-from yolo_helpers.detection import Detections, detect
+from yolo_helpers.detection import Detections
 from yolo_helpers.evaluation import (
     AveragePrecision,
     Mistake,
@@ -22,6 +23,7 @@ from yolo_helpers.evaluation import (
     best_threshold,
     evaluate,
     precision_recall,
+    verdicts,
     worst_mistakes,
 )
 from yolo_helpers.training import Snapshots
@@ -96,28 +98,30 @@ def test_three_hundred_boxes_on_a_photograph_are_all_looked_for(tmp_path):
     assert evaluate(detector, [true], Heads((256, 320), ANCHORS, 1), ["a"])["AP50"]["a"] > 0.99
 
 
-def test_the_callback_logs_the_same_figure_and_its_pictures_show_the_sure_boxes(tmp_path, monkeypatch):
-    planted = [[10, 10, 50, 60, 0], [70, 20, 110, 80, 1]]
+def test_the_callback_logs_the_same_figure_and_its_pictures_judge_the_sure_boxes(tmp_path, monkeypatch):
+    planted = [[10, 10, 50, 60, 0], [70, 20, 110, 80, 1], [5, 60, 45, 90, 2]]
     heads = heads_that_see(planted, (96, 128))
     heads[1][0, 3, 5, 4] = -1  # of the second box the detector is not sure
     Image.new("RGB", (128, 96)).save(tmp_path / "photo.png")
-    photograph = Annotation(tmp_path / "photo.png", np.array(planted, float)[:, :4], np.array([0, 1]))
-    photographs, detector, of = [photograph] * 5, detector_of(heads), Heads((96, 128), ANCHORS, 3)
+    empty = replace(annotation(), image_path=tmp_path / "photo.png")
+    photograph = replace(annotation(*planted[:2]), image_path=tmp_path / "photo.png")
+    photographs, detector, of = [empty, *[photograph] * 4], detector_of(heads), Heads((96, 128), ANCHORS, 3)
     judge = AveragePrecision(detector, photographs, of, "abc", every=2)
     judge.set_params({"epochs": 9})
     drawn = {}
-    monkeypatch.setattr("yolo_helpers.training.save_found", lambda path, *shown: drawn.update({path.name: shown}))
+    monkeypatch.setattr("yolo_helpers.training.save_verdicts", lambda path, *shown: drawn.update({path.name: shown}))
     for epoch in (0, 1):
         logs = {}
         judge.on_epoch_end(epoch, logs)
         Snapshots(tmp_path, judge).on_epoch_end(epoch, logs)
     assert logs == {"val_AP50": evaluate(detector, photographs, of, "abc")["AP50"]["mean"]}
     assert list(drawn) == ["found-0002.png"]
-    paths, found, *_ = drawn["found-0002.png"]
-    assert paths == [tmp_path / "photo.png"] * 4
-    assert [len(one.boxes) for one in judge.found] == [2] * 5 and [len(one.boxes) for one in found] == [1] * 4
-    for one, expected in zip(found, detect(detector, paths, of), strict=True):
-        assert all(np.array_equal(*parts) for parts in zip(one, expected))
+    annotations, judged, *_ = drawn["found-0002.png"]
+    assert [one is photograph for one in annotations] == [True, True]  # two, not the one without an object
+    for verdict in judged:
+        assert verdict.right.classes.tolist() == [0] and verdict.wrong.classes.tolist() == [2]
+        assert verdict.missed.tolist() == [planted[1][:4]]
+    assert [len(one.boxes) for one in judge.found] == [3] * 5
 
 
 def test_nothing_found_is_zero():
@@ -252,20 +256,53 @@ def test_figures_are_those_of_pycocotools_used_directly(seed, tmp_path):
     assert min(sizes) > 0.1  # of all classes: the case has right ones of each size
 
 
-def plain_matches(truth, found, threshold):
-    """Plain loops: the best detection first takes the true box of its class that it overlaps most, from IoU 0.5."""
-    right, wrong, missed = [], [], []
+def plain_verdicts(truth, found, threshold):
+    """Plain loops: the best detection first takes the true box of its class that it overlaps most, from IoU 0.5.
+
+    For each photograph, the numbers of the detections that are right and wrong, and of the true boxes that are missed.
+    """
     for one, other in zip(truth, found):
+        right, wrong = [], []
         free = set(range(len(one.boxes)))
         for d in np.argsort(-other.scores, kind="stable"):
             if other.scores[d] < threshold:
                 continue
             overlaps = [(box_iou(other.boxes[[d]], one.boxes[[t]])[0, 0], t) for t in free]
             best = max((o for o in overlaps if one.classes[o[1]] == other.classes[d]), default=(0, None))
-            (right if best[0] >= 0.5 else wrong).append(other.scores[d])
+            (right if best[0] >= 0.5 else wrong).append(d)
             free -= {best[1]} if best[0] >= 0.5 else set()
-        missed += [box_area(one.boxes[t]) for t in free]
+        yield right, wrong, sorted(free)
+
+
+def plain_matches(truth, found, threshold):
+    """The scores of what is right and wrong on all photographs, and the areas of what is missed."""
+    right, wrong, missed = [], [], []
+    for one, other, verdict in zip(truth, found, plain_verdicts(truth, found, threshold)):
+        right += other.scores[verdict[0]].tolist()
+        wrong += other.scores[verdict[1]].tolist()
+        missed += [box_area(one.boxes[t]) for t in verdict[2]]
     return right, wrong, missed
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("threshold", [0.0, 0.5, 1.0])
+def test_verdicts_are_those_of_plain_loops(seed, threshold):
+    truth, found = random_case(seed)
+    truth, found = [annotation(), annotation(), *truth], [NOTHING, found[0], *found]
+    judged = verdicts(truth, found, "abc", threshold)
+    assert len(judged) == len(truth)
+    for one, other, verdict, numbers in zip(truth, found, judged, plain_verdicts(truth, found, threshold)):
+        right, wrong, missed = map(sorted, numbers)
+        for detections_, expected in ((verdict.right, right), (verdict.wrong, wrong)):
+            assert all(np.array_equal(part, whole[expected]) for part, whole in zip(detections_, other))
+        assert np.array_equal(verdict.missed, one.boxes[missed])
+        assert np.array_equal(verdict.missed_classes, one.classes[missed])
+    if threshold == 0.5:
+        assert min(sum(len(part) for part in parts) for parts in zip(*plain_verdicts(truth, found, 0.5))) > 3
+
+
+def test_verdicts_of_no_photograph():
+    assert verdicts([], [], "abc") == []
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -151,7 +151,7 @@ def test_a_gallery_shows_each_mistake_in_its_part_of_the_photograph(tmp_path):
     assert [labels(ax) for ax in (first, second, third)] == [["RBC 0.93"], ["WBC"], ["Platelets 0.50"]]
     assert [rectangles(first)[0].get_xy(), rectangles(first)[0].get_width()] == [(300, 200), 40]
     assert (first.get_xlim(), first.get_ylim()) == ((260, 380), (270, 150))
-    assert (second.get_xlim(), second.get_ylim()) == ((0, 70), (480, 400))  # cut off at the photograph's border
+    assert (second.get_xlim(), second.get_ylim()) == ((0, 120), (480, 360))  # moved into the photograph
     assert (third.get_xlim(), third.get_ylim()) == ((0, 640), (480, 0))
     assert len(first.figure.axes) == 4 and not first.figure.axes[3].axison  # two rows of two, the last one empty
 

@@ -13,6 +13,7 @@ from pycocotools.cocoeval import COCOeval
 
 from yolo_helpers.anchors import Heads
 from yolo_helpers.annotations import Annotation
+from yolo_helpers.boxes import box_area
 from yolo_helpers.detection import Detections, detect
 
 SCORE_THRESHOLD = 0.01  # average precision looks at the weak detections too
@@ -121,6 +122,63 @@ def best_threshold(
     return float(scores[f1.argmax()]), float(f1.max())
 
 
+class Verdict(NamedTuple):
+    """A photograph's detections and true boxes, told apart by whether they fit each other.
+
+    Attributes:
+        right: detections on a true box of their class, with an IoU of 0.5 or more and a score of all those highest.
+        wrong: all others.
+        missed: (M, 4), true boxes that no detection is right about, x_min, y_min, x_max, y_max in pixels.
+        missed_classes: (M,).
+    """
+
+    right: Detections
+    wrong: Detections
+    missed: np.ndarray
+    missed_classes: np.ndarray
+
+
+def verdicts(
+    annotations: Sequence[Annotation],
+    detections: Sequence[Detections],
+    class_names: Sequence[str],
+    score_threshold: float = 0.0,
+) -> list[Verdict]:
+    """What is right, what is wrong and what is missed on each photograph.
+
+    Args:
+        annotations, detections, class_names: as in `average_precision`.
+        score_threshold: detections with a lower score do not count.
+
+    Returns:
+        The verdict on each photograph, in order.
+
+    Raises:
+        ValueError: if the two lists differ in length.
+
+    Of two true boxes the first is found, and something in another place:
+
+    >>> true = Annotation(Path("a.jpg"), np.array([[0, 0, 10, 10], [50, 50, 90, 90]]), np.array([0, 0]))
+    >>> found = Detections(np.array([[0, 0, 10, 9], [20, 0, 30, 9]]), np.array([0.8, 0.7]), np.array([0, 0]))
+    >>> (verdict,) = verdicts([true], [found], ["cat"])
+    >>> verdict.right.scores.tolist(), verdict.wrong.scores.tolist(), verdict.missed.tolist()
+    ([0.8], [0.7], [[50, 50, 90, 90]])
+    """
+    kept = [Detections(*(part[one.scores >= score_threshold] for part in one)) for one in detections]
+    judge = _judge(annotations, kept, class_names)
+    fits = _matched(judge, "dtIds", "dtMatches", [len(one.boxes) for one in kept])
+    is_found = _matched(judge, "gtIds", "gtMatches", [len(one.boxes) for one in annotations])
+    return [
+        Verdict(
+            Detections(*(part[right] for part in one)),
+            Detections(*(part[~right] for part in one)),
+            annotation.boxes[~found],
+            annotation.classes[~found],
+        )
+        for annotation, one, right, found in zip(annotations, kept, fits, is_found, strict=True)
+    ]
+
+
 class Mistake(NamedTuple):
     """Something found where nothing of its class is, or a true box that was not found.
 
@@ -151,29 +209,15 @@ def worst_mistakes(
         What was found and is wrong (no true box of its class with an IoU of 0.5 that is not taken by a better one),
         highest score first; and the true boxes that were missed, largest area first.
     """
-    judge = _judge(annotations, detections, class_names)
-
-    def unmatched(coco, ids, matches, worst):
-        boxes = [
-            coco.anns[number]
-            for image in _at_iou_50(judge)
-            for number, match in zip(image[ids], image[matches][0])
-            if not match
-        ]
-        return [
-            Mistake(
-                annotations[box["image_id"]].image_path,
-                np.array(box["bbox"]) + [0, 0, *box["bbox"][:2]],
-                box["category_id"],
-                box.get("score"),
-            )
-            for box in sorted(boxes, key=lambda box: -box[worst])[:count]
-        ]
-
-    return (
-        unmatched(judge.cocoDt, "dtIds", "dtMatches", worst="score"),
-        unmatched(judge.cocoGt, "gtIds", "gtMatches", worst="area"),
-    )
+    wrong, missed = [], []
+    for annotation, verdict in zip(annotations, verdicts(annotations, detections, class_names), strict=True):
+        path = annotation.image_path
+        wrong += [Mistake(path, box, int(c), float(score)) for box, score, c in zip(*verdict.wrong, strict=True)]
+        boxes = zip(verdict.missed, verdict.missed_classes, strict=True)
+        missed += [Mistake(path, box, int(c), None) for box, c in boxes]
+    wrong.sort(key=lambda mistake: -mistake.score)
+    missed.sort(key=lambda mistake: -box_area(mistake.box))
+    return wrong[:count], missed[:count]
 
 
 def _judge(annotations, detections, class_names, ious=1, sizes=1) -> COCOeval:
@@ -218,6 +262,14 @@ def _coco_box(image_id, box, c):
 def _at_iou_50(judge: COCOeval) -> list[dict]:
     """For each photograph and class with boxes of any size, which of them match; row 0 is IoU 0.5."""
     return [image for image in judge.evalImgs if image and image["aRng"] == judge.params.areaRng[0]]
+
+
+def _matched(judge: COCOeval, ids: str, matches: str, counts: Sequence[int]) -> list[np.ndarray]:
+    """For each photograph, which of its boxes match; their numbers go through all photographs, from 1 on."""
+    matched = np.zeros(sum(counts), bool)
+    for image in _at_iou_50(judge):
+        matched[np.array(image[ids], int) - 1] = image[matches][0] > 0
+    return [matched[end - count : end] for count, end in zip(counts, np.cumsum(counts), strict=True)]
 
 
 def _known(values: np.ndarray) -> np.ndarray:

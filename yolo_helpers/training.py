@@ -20,12 +20,11 @@ import numpy as np
 from yolo_helpers.annotations import Annotation, AnnotationError
 from yolo_helpers.checkpoint import Checkpoint
 from yolo_helpers.dataset import YoloDataset
-from yolo_helpers.detection import Detections
-from yolo_helpers.evaluation import AveragePrecision
+from yolo_helpers.evaluation import AveragePrecision, verdicts
 from yolo_helpers.files import failure_warned
 from yolo_helpers.loss import YoloLoss, identity_loss, terms_of
 from yolo_helpers.model import inference_model, output_convolutions
-from yolo_helpers.plots import save_found
+from yolo_helpers.plots import save_verdicts
 from yolo_helpers.run_folder import write_run
 from yolo_helpers.training_model import create_model
 
@@ -99,7 +98,7 @@ def train(
         folder: where all is written: what `load_detector` reads, `best.weights.h5` among it (the body with the best
             AP50 on the validation photographs, of equal ones the latest, or the latest body if there are none);
             `train.txt` and `validation.txt`, which `read_annotations` reads; `history.csv`; the checkpoint; and after
-            each AP50 a picture `found-0005.png` of what is found on the first four validation photographs.
+            each AP50 a picture `found-0005.png` of what is right, wrong and missed on two validation photographs.
         validation_data: batches for `val_loss` and AP50, of the same kind.
         class_names: names of the classes; numbers when None.
         evaluate_every: epochs from one AP50 to the next.
@@ -255,29 +254,31 @@ def _out_of_memory(data: YoloDataset) -> str:
 
 
 class Snapshots(keras.callbacks.Callback):
-    """Draws what was found on the first few photographs, in `found-0005.png` …, whenever `val_AP50` is known.
+    """Draws what is right, wrong and missed on two photographs, in `found-0005.png` …, whenever `val_AP50` is known.
 
     Args:
         folder: where to write.
         judge: what finds it; it comes before this callback.
     """
 
-    COUNT, SCORE_THRESHOLD = 4, 0.3  # photographs, and the least score of a box that is drawn
+    COUNT, SCORE_THRESHOLD = 2, 0.3  # photographs, and the least score of a box that is drawn
 
     def __init__(self, folder: str | Path, judge: AveragePrecision):
         super().__init__()
         self.folder, self.judge = Path(folder), judge
+        # The first ones, but those without an object show little.
+        order = sorted(range(len(judge.annotations)), key=lambda number: not len(judge.annotations[number].boxes))
+        self.numbers = order[: self.COUNT]
 
     def on_epoch_end(self, epoch, logs=None):
         if "val_AP50" in (logs or {}):
-            paths = [annotation.image_path for annotation in self.judge.annotations[: self.COUNT]]
-            found = [
-                Detections(*(part[one.scores >= self.SCORE_THRESHOLD] for part in one))
-                for one in self.judge.found[: self.COUNT]
-            ]
-            title = f"after epoch {epoch + 1}"
+            annotations, found = (
+                [part[n] for n in self.numbers] for part in (self.judge.annotations, self.judge.found)
+            )
+            judged = verdicts(annotations, found, self.judge.class_names, self.SCORE_THRESHOLD)
+            path, title = self.folder / f"found-{epoch + 1:04d}.png", f"after epoch {epoch + 1}"
             with failure_warned():
-                save_found(self.folder / f"found-{epoch + 1:04d}.png", paths, found, self.judge.class_names, title)
+                save_verdicts(path, annotations, judged, self.judge.class_names, title)
 
 
 class TensorBoard(keras.callbacks.TensorBoard):

@@ -1,0 +1,319 @@
+"""What a detector finds, and what of it is right, wrong and missed."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from matplotlib.patheffects import withStroke
+
+from yolo_helpers.annotations import Annotation
+from yolo_helpers.detection import Detections
+from yolo_helpers.evaluation import Curve, Mistake, Verdict, verdicts
+from yolo_helpers.images import open_image
+from yolo_helpers.plots.common import COLOURS, MARKERS, cell_size, file_name, plain, save_figure, show_image
+
+KINDS = {  # told apart by colour, and by line
+    "right": {"edgecolor": COLOURS[2], "linestyle": "-", "linewidth": 1.3},
+    "missed": {"edgecolor": COLOURS[1], "linestyle": (0, (3, 1.5)), "linewidth": 1.8},
+    "wrong": {"edgecolor": COLOURS[0], "linestyle": "-", "linewidth": 2.4},
+}
+
+
+def show_verdict(
+    image: np.ndarray, verdict: Verdict, class_names: Sequence[str], ax: Axes | None = None, title: str = ""
+) -> Axes:
+    """A photograph with what is right, what is wrong and what is missed, and how many of each.
+
+    Names stand at what is wrong or missed, wherever they do not cover each other; with one class, scores alone.
+
+    Args:
+        image: (h, w, 3) uint8, or a Pillow image.
+        verdict: of `verdicts`.
+        class_names: names of the classes, in order.
+        ax: where to draw; a new figure when None.
+        title: above the picture.
+
+    Returns:
+        The axes.
+    """
+    if ax is None:
+        width, height = cell_size([image], area=14)
+        ax = plt.subplots(figsize=(width, height + 0.4), layout="constrained")[1]
+    _draw_verdict(ax, image, verdict, class_names)
+    ax.set_title(title, fontsize=9)
+    ax.legend(handles=_counted([verdict]), loc="upper center", bbox_to_anchor=(0.5, 0), **_IN_A_ROW)
+    return ax
+
+
+def show_verdicts(
+    annotations: Sequence[Annotation],
+    judged: Sequence[Verdict],
+    class_names: Sequence[str],
+    columns: int = 4,
+    figure: Figure | None = None,
+    title: str = "",
+) -> list[Axes]:
+    """Photographs as in `show_verdict`, in rows, with one legend for all.
+
+    Args:
+        annotations: a few photographs.
+        judged: the verdict on each, from `verdicts`.
+        class_names: names of the classes, in order.
+        columns: photographs in a row.
+        figure: where to draw; a new one when None.
+        title: above all.
+
+    Returns:
+        The axes of each photograph.
+    """
+    images = [open_image(annotation.image_path) for annotation in annotations]
+    columns = max(1, min(columns, len(images)))
+    rows = max(1, -(-len(images) // columns))
+    width, height = cell_size(images)
+    figure = figure or plt.figure(dpi=100, layout="constrained")
+    figure.set_size_inches(width * columns, (height + 0.2) * rows + (0.6 if title else 0.3))
+    axes = figure.subplots(rows, columns, squeeze=False).ravel().tolist()
+    for ax in axes[len(images) :]:
+        ax.set_axis_off()
+    for ax, image, annotation, verdict in zip(axes, images, annotations, judged, strict=False):
+        _draw_verdict(ax, image, verdict, class_names)
+        ax.set_title(file_name(annotation.image_path), fontsize=8)
+    if title:
+        figure.suptitle(title, fontsize=10)
+    figure.legend(handles=_counted(judged), loc="outside lower center", **_IN_A_ROW)
+    return axes[: len(images)]
+
+
+def save_verdicts(
+    path: Path,
+    annotations: Sequence[Annotation],
+    judged: Sequence[Verdict],
+    class_names: Sequence[str],
+    title: str = "",
+) -> None:
+    """Writes the picture of `show_verdicts`, one photograph below the other, as a PNG file, whole or not at all.
+
+    Args:
+        path: the file.
+        annotations, judged, class_names, title: as in `show_verdicts`.
+    """
+    figure = Figure(dpi=100, layout="constrained")
+    show_verdicts(annotations, judged, class_names, columns=1, figure=figure, title=title)
+    save_figure(figure, path)
+
+
+_IN_A_ROW = {
+    "ncols": 3,
+    "fontsize": 8,
+    "frameon": False,
+    "handlelength": 1.6,
+    "handletextpad": 0.5,
+    "columnspacing": 1.2,
+}
+
+
+def _counted(judged: Sequence[Verdict]) -> list[Rectangle]:
+    """The entries of a legend."""
+    counts = {
+        "right": sum(len(verdict.right.boxes) for verdict in judged),
+        "wrong": sum(len(verdict.wrong.boxes) for verdict in judged),
+        "missed": sum(len(verdict.missed) for verdict in judged),
+    }
+    return [
+        Rectangle((0, 0), 1, 1, fill=False, label=f"{count} {kind}", **KINDS[kind]) for kind, count in counts.items()
+    ]
+
+
+def _draw_verdict(ax: Axes, image: np.ndarray, verdict: Verdict, class_names: Sequence[str]) -> None:
+    show_image(ax, image)
+    ax.set_axis_off()
+    for kind, boxes in zip(KINDS, (verdict.right.boxes, verdict.missed, verdict.wrong.boxes), strict=True):
+        for box in boxes:
+            _draw_box(ax, kind, box)
+    labels = _Labels(ax, class_names)
+    for n in np.argsort(-verdict.wrong.scores, kind="stable"):
+        labels.add("wrong", *(part[n] for part in (verdict.wrong.boxes, verdict.wrong.classes, verdict.wrong.scores)))
+    for box, c in zip(verdict.missed, verdict.missed_classes, strict=True):
+        labels.add("missed", box, c)
+
+
+def _draw_box(ax: Axes, kind: str, box: Sequence[float]) -> None:
+    # White around the line, since a photograph may have its colour.
+    outline = [withStroke(linewidth=KINDS[kind]["linewidth"] + 1.2, foreground="white")]
+    corner, size = box[:2], (box[2] - box[0], box[3] - box[1])
+    ax.add_patch(Rectangle(corner, *size, fill=False, gid=kind, path_effects=outline, **KINDS[kind]))
+
+
+class _Labels(Artist):
+    """Finds room for labels at their boxes, the first before the others, and hides those that have none.
+
+    An artist, since only when a picture is drawn is it known how large its letters are beside its photograph.
+
+    Args:
+        ax: where to draw.
+        class_names: names of the classes, in order; one name alone is not written.
+    """
+
+    def __init__(self, ax: Axes, class_names: Sequence[str]):
+        super().__init__()
+        self.names = [plain(name, str(number)) for number, name in enumerate(class_names)]
+        self.placed = []
+        self.set(zorder=2.5, in_layout=False)  # drawn before the texts, which have 3
+        ax.add_artist(self)
+
+    def add(self, kind: str, box: Sequence[float], class_index: int, score: float | None = None) -> None:
+        name = [self.names[int(class_index)]] if len(self.names) > 1 else []
+        words = name + ([] if score is None else [f"{score:.2f}"])
+        if words:
+            style = {"boxstyle": "square,pad=0.1", "facecolor": KINDS[kind]["edgecolor"], "edgecolor": "none"}
+            settings = {"fontsize": 6, "color": "white", "bbox": style, "clip_on": True, "in_layout": False}
+            self.placed.append((self.axes.text(*box[:2], " ".join(words), gid=kind, **settings), box))
+
+    def draw(self, renderer):
+        taken = []
+        for label, (x_min, y_min, _, y_max) in self.placed:
+            for y, side in ((y_min, "bottom"), (y_max, "top"), (y_min, "top")):  # above, below, and inside the box
+                label.set(position=(x_min, y), verticalalignment=side)
+                place = label.get_window_extent(renderer).padded(1)
+                inside = self.axes.bbox.count_contains(place.corners()) == 4
+                label.set_visible(bool(inside and not place.count_overlaps(taken)))
+                if label.get_visible():
+                    taken.append(place)
+                    break
+
+
+def show_threshold(
+    annotations: Sequence[Annotation],
+    detections: Sequence[Detections],
+    class_names: Sequence[str],
+    threshold: float,
+    photograph: int = 0,
+) -> tuple[Axes, Axes, Axes]:
+    """What a score threshold does: to one photograph, to the counts on all, and to precision and recall.
+
+    For a slider: the axes stay as they are, whatever the threshold.
+
+    Args:
+        annotations: the true boxes of each photograph.
+        detections: what was found on each, with a low threshold such as `evaluation.SCORE_THRESHOLD`.
+        class_names: names of the classes, in order.
+        threshold: least score of a detection that counts.
+        photograph: the number of the one that is drawn.
+
+    Returns:
+        The axes of the photograph, of the counts and of the curve.
+    """
+    judged = verdicts(annotations, detections, class_names)
+    scores = np.concatenate([part.scores for verdict in judged for part in (verdict.right, verdict.wrong)])
+    fits = np.concatenate([[True] * len(v.right.scores) + [False] * len(v.wrong.scores) for v in judged]).astype(bool)
+    truth, counts = sum(len(annotation.boxes) for annotation in annotations), scores >= threshold
+    right, wrong = int((counts & fits).sum()), int((counts & ~fits).sum())
+
+    figure, axes = plt.subplots(1, 3, figsize=(12, 3.6), width_ratios=(1.35, 0.75, 1))
+    figure.subplots_adjust(left=0.01, right=0.98, bottom=0.15, top=0.9, wspace=0.36)
+    picture, bars, curve = axes
+    annotation, found = annotations[photograph], detections[photograph]
+    (verdict,) = verdicts([annotation], [found], class_names, threshold)
+    _draw_verdict(picture, open_image(annotation.image_path), verdict, class_names)
+    picture.set_title(f"{file_name(annotation.image_path)}, scores from {threshold:.2f} on", fontsize=9)
+    _draw_counts(bars, {"right": right, "wrong": wrong, "missed": truth - right}, longest=max(1, 1.5 * truth))
+    bars.set_title(f"all photographs: {truth:,} true boxes", fontsize=9)
+
+    order = np.argsort(-scores, kind="stable")
+    scores, so_far = scores[order], fits[order].cumsum()
+    together = np.append(scores[1:] != scores[:-1], True)[: len(scores)]  # equal scores pass a threshold together
+    precision, recall = so_far / np.arange(1, len(scores) + 1), so_far / max(1, truth)
+    curve.plot(recall[together], precision[together], ".-", color="black", markersize=2.5, linewidth=0.8)
+    curve.set(xlim=(0, 1.02), ylim=(0, 1.05))
+    curve.set_xlabel("recall: right / true boxes", fontsize=9)
+    curve.set_ylabel("precision: right / found", fontsize=9)
+    curve.spines[["top", "right"]].set_visible(False)
+    if truth and right + wrong:
+        x, y = right / truth, right / (right + wrong)
+        curve.plot([x, x, 0], [0, y, y], ":", color=COLOURS[3], linewidth=1.5)
+        curve.plot(x, y, "D", color=COLOURS[3], markersize=9, markeredgecolor="black", gid="threshold", clip_on=False)
+        curve.set_title(f"precision {y:.2f}, recall {x:.2f}", fontsize=9)
+    else:
+        curve.set_title("nothing found" if truth else "no true boxes", fontsize=9)
+    return picture, bars, curve
+
+
+def _draw_counts(ax: Axes, counts: Mapping[str, int], longest: float) -> None:
+    for row, (kind, count) in enumerate(counts.items()):
+        colour = KINDS[kind]["edgecolor"]
+        ax.barh(row, min(count, longest), height=0.55, color=colour, gid=kind)
+        # Beside the axis, where no bar reaches; that a bar is longer than the axis its point says.
+        ax.text(1.06, row, f"{count:,}", transform=ax.get_yaxis_transform(), fontsize=10, va="center")
+        if count > longest:
+            ax.plot(longest, row, ">", color=colour, markersize=10, clip_on=False)
+    ax.set(xlim=(0, longest), ylim=(len(counts) - 0.5, -0.5))
+    ax.set_yticks(range(len(counts)), list(counts), fontsize=10)
+    ax.xaxis.get_major_locator().set_params(integer=True, nbins=4)
+    ax.spines[["top", "right"]].set_visible(False)
+
+
+def show_mistakes(mistakes: Sequence[Mistake], class_names: Sequence[str], columns: int = 4) -> list[Axes]:
+    """A gallery of mistakes, in their order: each with what lies around it on the photograph.
+
+    Args:
+        mistakes: one of the lists of `worst_mistakes`.
+        class_names: names of the classes, in order.
+        columns: pictures beside each other.
+
+    Returns:
+        The axes of each mistake.
+    """
+    rows = max(1, -(-len(mistakes) // columns))
+    size = (2.5 * columns, 2.7 * rows)
+    axes = plt.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained")[1].ravel().tolist()
+    for ax in axes:
+        ax.set_axis_off()
+    for mistake, ax in zip(mistakes, axes, strict=False):
+        image, box = open_image(mistake.image_path), mistake.box
+        kind = "missed" if mistake.score is None else "wrong"
+        show_image(ax, image)
+        ax.set_title(f"{kind}, {file_name(mistake.image_path)}", fontsize=8)
+        _draw_box(ax, kind, box)
+        _Labels(ax, class_names).add(kind, box, mistake.class_index, mistake.score)
+        # A square around the box, moved into the photograph where it would reach beyond.
+        side = np.minimum(3 * max(box[2:] - box[:2]), image.size)
+        left, top = np.clip((box[:2] + box[2:] - side) / 2, 0, image.size - side)
+        ax.set(xlim=(left, left + side[0]), ylim=(top + side[1], top))
+    return axes[: len(mistakes)]
+
+
+def show_precision_recall(curves: Mapping[str, Curve], ax: Axes | None = None) -> Axes:
+    """Precision over recall, one line and marker for each class, up to the highest recall that its detections reach.
+
+    Args:
+        curves: what `precision_recall` returned, or some classes of it; one without true boxes is left out.
+        ax: where to draw; a new figure when None.
+
+    Returns:
+        The axes.
+    """
+    ax = ax or plt.subplots(figsize=(6.5, 4), layout="constrained")[1]
+    for number, (name, curve) in enumerate(curves.items()):
+        if np.isnan(curve.precision).any():
+            continue
+        reached = curve.precision > 0
+        ax.plot(
+            curve.recall[reached],
+            curve.precision[reached],
+            drawstyle="steps-pre",
+            marker=MARKERS[number % len(MARKERS)],
+            markersize=4,
+            markevery=10,
+            color=COLOURS[number % len(COLOURS)],
+            label=f"{plain(name, str(number))}, AP50 {curve.precision.mean():.2f}",
+        )
+    ax.set(xlim=(0, 1.02), ylim=(0, 1.02), xlabel="recall: part of the true boxes that is found")
+    ax.set_ylabel("precision: part of what is found that is right")
+    ax.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1.02, 1), frameon=False)
+    ax.spines[["top", "right"]].set_visible(False)
+    return ax

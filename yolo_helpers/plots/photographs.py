@@ -1,0 +1,113 @@
+"""Photographs with their boxes."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from yolo_helpers.annotations import Annotation
+from yolo_helpers.images import open_image
+from yolo_helpers.plots.common import COLOURS, file_name, plain, save_figure, show_image
+
+
+def show_boxes(
+    image: np.ndarray,
+    boxes: np.ndarray,
+    classes: np.ndarray,
+    class_names: Sequence[str],
+    scores: np.ndarray | None = None,
+    ax: Axes | None = None,
+    title: str = "",
+) -> Axes:
+    """A photograph with its boxes, each in the colour of its class and named.
+
+    Args:
+        image: (h, w, 3) uint8, or a Pillow image.
+        boxes: (N, 4), x_min, y_min, x_max, y_max in pixels.
+        classes: (N,).
+        class_names: names of the classes, in order.
+        scores: (N,), 0 to 1, written beside the name; None for true boxes.
+        ax: where to draw; a new figure when None.
+        title: above the picture.
+
+    Returns:
+        The axes.
+    """
+    ax = ax or plt.subplots(figsize=(5, 4))[1]
+    show_image(ax, image)
+    ax.set_title(title, fontsize=9)
+    ax.set_axis_off()
+    for number, (box, c) in enumerate(zip(boxes, classes, strict=True)):
+        colour = COLOURS[int(c) % len(COLOURS)]
+        x, y = box[:2]
+        ax.add_patch(Rectangle((x, y), box[2] - x, box[3] - y, fill=False, edgecolor=colour, linewidth=1.5))
+        label = plain(class_names[int(c)], str(int(c))) + ("" if scores is None else f" {scores[number]:.2f}")
+        style = {"boxstyle": "square,pad=0.1", "facecolor": colour, "edgecolor": "none", "alpha": 0.8}
+        ink = "black" if colour in COLOURS[3:7] else "white"  # the light ones
+        ax.text(x, y, label, fontsize=6, color=ink, va="top", bbox=style, clip_on=True)
+    return ax
+
+
+def save_boxes(
+    path: Path,
+    image: np.ndarray,
+    boxes: np.ndarray,
+    classes: np.ndarray,
+    class_names: Sequence[str],
+    scores: np.ndarray | None = None,
+) -> None:
+    """Writes the picture of `show_boxes` as a PNG file, whole or not at all; no display is needed.
+
+    Args:
+        path: the file; the picture has the pixels of the photograph, or if that is small, 800 on its longer side.
+        image, boxes, classes, class_names, scores: as in `show_boxes`.
+    """
+    height, width = np.asarray(image).shape[:2]
+    longer = max(height, width)
+    # A Figure that pyplot does not know opens no window and needs no closing.
+    figure = Figure(figsize=(8 * width / longer, 8 * height / longer), dpi=max(100, longer / 8))
+    show_boxes(image, boxes, classes, class_names, scores, figure.add_axes((0, 0, 1, 1)))
+    save_figure(figure, path)
+
+
+def show_photographs(
+    annotations: Sequence[Annotation], class_names: Sequence[str], columns: int = 5, figure: Figure | None = None
+) -> list[Axes]:
+    """Annotated photographs with their boxes, in rows.
+
+    Args:
+        annotations: a few photographs with their boxes.
+        class_names: names of the classes, in order.
+        columns: photographs in a row.
+        figure: where to draw; a new one when None.
+
+    Returns:
+        The axes of each photograph.
+    """
+    rows = max(1, -(-len(annotations) // columns))
+    size = (3 * columns, 2.6 * rows)
+    figure = figure or plt.figure(dpi=80, layout="constrained")
+    figure.set_size_inches(size)
+    axes = figure.subplots(rows, columns, squeeze=False).ravel().tolist()
+    for ax in axes:
+        ax.set_axis_off()
+    for annotation, ax in zip(annotations, axes, strict=False):
+        path = annotation.image_path
+        show_boxes(open_image(path), annotation.boxes, annotation.classes, class_names, None, ax, file_name(path))
+    return axes[: len(annotations)]
+
+
+def save_photographs(path: Path, annotations: Sequence[Annotation], class_names: Sequence[str]) -> None:
+    """Writes the picture of `show_photographs` as a PNG file, whole or not at all; no display is needed.
+
+    Args:
+        path: the file.
+        annotations, class_names: as in `show_photographs`.
+    """
+    figure = Figure(dpi=100, layout="constrained")
+    show_photographs(annotations, class_names, figure=figure)
+    save_figure(figure, path)

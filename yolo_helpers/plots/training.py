@@ -1,0 +1,178 @@
+"""A training: what it starts from, its curves, and what is found as it goes on."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import keras
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.patheffects import withStroke
+from matplotlib.ticker import FixedLocator, NullLocator, ScalarFormatter
+
+from yolo_helpers.anchors import Heads, anchor_iou, box_sizes
+from yolo_helpers.annotations import Annotation
+from yolo_helpers.images import open_image
+from yolo_helpers.plots.common import COLOURS, MARKERS, plain
+
+_NAMED = len(COLOURS)  # classes that get a colour
+
+
+def show_anchors(
+    annotations: Sequence[Annotation], class_names: Sequence[str], heads: Heads, ax: Axes | None = None
+) -> Axes:
+    """Width and height of every box on the network's input, and the anchors that are to fit them.
+
+    The shade behind a box says which head's anchor fits it best.
+
+    Args:
+        annotations: photographs with their boxes.
+        class_names: names of the classes, in order; of more than eight the most frequent eight are told apart.
+        heads: of the network.
+        ax: where to draw; a new figure when None.
+
+    Returns:
+        The axes.
+    """
+    ax = ax or plt.subplots(figsize=(7, 4.8), layout="constrained")[1]
+    sizes = np.maximum(box_sizes(annotations, heads.input_shape), 1)  # a logarithm has no 0
+    classes = np.concatenate([annotation.classes for annotation in annotations]).astype(int)
+    counts = np.bincount(classes, minlength=len(class_names))
+    named = np.sort(np.argsort(-counts, kind="stable")[:_NAMED])
+    entries = []
+
+    def dots(which, label, colour, marker):
+        style = {"marker": marker, "color": colour, "markersize": 4, "markeredgewidth": 0, "linestyle": "none"}
+        ax.plot(*sizes[which].T, alpha=0.5, gid=label, **style)
+        entries.append(Line2D([], [], label=f"{label}, {which.sum():,}", **style))
+
+    if len(named) < len(class_names):
+        others = ~np.isin(classes, named)
+        dots(others, f"{len(class_names) - len(named)} other classes", "#B0B0B0", ".")
+    for number, c in enumerate(named):
+        dots(classes == c, plain(class_names[c], str(c)), COLOURS[number], MARKERS[number % len(MARKERS)])
+
+    anchors = heads.anchors
+    nearest = anchor_iou(sizes, anchors).argmax(1)
+    used = np.isin(np.arange(len(anchors)), nearest)
+    for stride, mask, marker in zip(heads.strides, heads.anchor_mask, "sDo", strict=False):
+        style = {"marker": marker, "markersize": 11, "fillstyle": "none", "linestyle": "none", "color": "black"}
+        for which, width in ((used, 2), (~used, 0.8)):
+            chosen = [anchor for anchor in mask if which[anchor]]
+            halo = [withStroke(linewidth=width + 2, foreground="white")]
+            of = {"markeredgewidth": width, "path_effects": halo, "zorder": 4, "gid": f"stride {stride}"}
+            ax.plot(*anchors[chosen].T, **style, **of)
+        label = f"anchors of stride {stride}, nearest to {np.isin(nearest, mask).mean():.0%}"
+        entries.append(Line2D([], [], label=label, markeredgewidth=2, **style))
+    if not used.all():
+        entries.append(Line2D([], [], linestyle="none", label=f"thin: {(~used).sum()} anchors nearest to no box"))
+
+    shown = np.concatenate([sizes, anchors])
+    low, high = shown.min() / 1.4, shown.max() * 1.4
+    side = np.geomspace(low, high, 150)
+    grid = np.stack(np.meshgrid(side, side), -1).reshape(-1, 2)
+    of_head = np.zeros(len(anchors))
+    for number, mask in enumerate(heads.anchor_mask):
+        of_head[mask] = number
+    shade = of_head[anchor_iou(grid, anchors).argmax(1)].reshape(len(side), -1)
+    ax.pcolormesh(side, side, shade, cmap="Greys_r", vmin=-12, vmax=2, zorder=0, rasterized=True)
+    ax.set(xscale="log", yscale="log", xlim=(low, high), ylim=(low, high), aspect="equal")
+    for axis, name in ((ax.xaxis, "width"), (ax.yaxis, "height")):
+        axis.set_major_locator(FixedLocator(2.0 ** np.arange(0, 14)))
+        axis.set_minor_locator(NullLocator())
+        axis.set_major_formatter(ScalarFormatter())
+        axis.set_label_text(f"{name} on the input, pixels")
+    ax.legend(handles=entries, loc="center left", bbox_to_anchor=(1.02, 0.5), fontsize=8, frameon=False, labelspacing=1)
+    return ax
+
+
+def show_frozen(body: keras.Model, new_layers: Sequence[keras.Layer] | None, ax: Axes | None = None) -> Axes:
+    """Which convolutions of a body are taken over, and which are new and so alone in training while it is frozen.
+
+    Each has a bar, from the image to the heads. What belongs to them, as batch normalisation does, is counted only.
+
+    Args:
+        body: image in, raw heads out.
+        new_layers: those that no weights were loaded into; None where that is all of them.
+        ax: where to draw; a new figure when None.
+
+    Returns:
+        The axes.
+    """
+    ax = ax or plt.subplots(figsize=(9, 2.6), layout="constrained")[1]
+    new = set(map(id, body.layers if new_layers is None else new_layers))
+    drawn = [layer for layer in body.layers if any(len(weight.shape) > 1 for weight in layer.weights)]
+    sizes = np.array([layer.count_params() for layer in drawn])
+    is_new = np.array([id(layer) in new for layer in drawn])
+    total = body.count_params()
+    of_new = sum(layer.count_params() for layer in body.layers if id(layer) in new)
+    kinds = {
+        "taken over": (~is_new, total - of_new, {"facecolor": COLOURS[5], "edgecolor": COLOURS[5]}),
+        "new": (is_new, of_new, {"facecolor": "white", "edgecolor": COLOURS[0], "hatch": "//////"}),
+    }
+    for kind, (which, parameters, style) in kinds.items():
+        ax.bar(np.flatnonzero(which), sizes[which], width=0.8, gid=kind, **style)
+        ax.bar(0, 0, label=f"{kind}: {parameters:,} parameters", **style)  # in the legend also where there is no bar
+    ax.set(yscale="log", xlim=(-1, len(drawn)), ylim=(sizes.min() / 2, sizes.max() * 2), ylabel="parameters")
+    ax.set_xticks([0, len(drawn) - 1], ["image", "heads"])
+    title = f"new: {is_new.sum()} of {len(drawn)} convolutions, {of_new / total:.1%} of the parameters"
+    ax.set_title(title, fontsize=10)
+    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=2, fontsize=8, frameon=False)
+    ax.spines[["top", "right"]].set_visible(False)
+    return ax
+
+
+def show_progress(folder: str | Path, count: int = 4) -> list[Axes]:
+    """What a training found as it went on: its pictures `found-0005.png` … beside each other.
+
+    Args:
+        folder: of the training.
+        count: how many of them: the first, the last, and some between.
+
+    Returns:
+        The axes of each.
+
+    Raises:
+        ValueError: if the folder holds none.
+    """
+    paths = sorted(Path(folder).glob("found-*.png"))
+    if not paths:
+        raise ValueError(
+            f"{folder} holds no found-0005.png or the like: give the folder of a training with validation photographs "
+            "that has reached its first AP50."
+        )
+    chosen = np.unique(np.linspace(0, len(paths) - 1, count).round().astype(int))
+    images = [np.asarray(open_image(paths[number])) for number in chosen]
+    widths = [image.shape[1] for image in images]
+    height, dpi = max(image.shape[0] for image in images), 100
+    # Pixel for pixel, so that letters stay sharp.
+    figure = plt.figure(figsize=(sum(widths) / dpi, height / dpi), dpi=dpi)
+    axes = figure.subplots(1, len(images), width_ratios=widths, squeeze=False)[0].tolist()
+    figure.subplots_adjust(0, 0, 1, 1, wspace=0)
+    for ax, image in zip(axes, images, strict=True):
+        ax.imshow(image)
+        ax.set_axis_off()
+    return axes
+
+
+def show_history(history: Mapping[str, Sequence], figures: Sequence[str], ax: Axes | None = None) -> Axes:
+    """Curves of a training, one line and marker for each figure.
+
+    Args:
+        history: figure -> one value an epoch, None where there is none.
+        figures: which to draw.
+        ax: where to draw; a new figure when None.
+
+    Returns:
+        The axes.
+    """
+    ax = ax or plt.subplots(figsize=(5, 3))[1]
+    for number, figure in enumerate(figures):
+        known = [(epoch, value) for epoch, value in enumerate(history[figure], start=1) if value is not None]
+        marker = MARKERS[number % len(MARKERS)]
+        ax.plot(*zip(*known, strict=True), marker=marker, markersize=4, color=COLOURS[number], label=figure)
+    ax.set_xlabel("epoch")
+    ax.legend(fontsize=8)
+    ax.spines[["top", "right"]].set_visible(False)
+    return ax

@@ -7,6 +7,7 @@ A folder holds when its training has ended:
     best.weights.h5                 the body with the best AP50 on the validation photographs
     history.csv, found-0005.png     the figures of each epoch, and what was found after some
     state.json, state-0005.weights.h5    the checkpoint
+    export/, page.html, history.png      what is handed on, of `export` and `hand_on`
 """
 
 import json
@@ -22,6 +23,7 @@ from yolo_helpers.model import inference_model
 
 SETTINGS, NETWORK, BEST = "settings.json", "network.json", "best.weights.h5"
 STATE, HISTORY, TEST = "state.json", "history.csv", "test.json"
+EXPORT = "export"
 
 
 def write_run(
@@ -100,9 +102,7 @@ def load_body(folder: str | Path) -> tuple[keras.Model, Heads, list[str]]:
         Image 0..1 in, raw heads out; its heads, and the names of its classes.
     """
     folder = Path(folder)
-    for name in (SETTINGS, NETWORK, BEST):
-        if not (folder / name).is_file():
-            raise ValueError(f"{folder} holds no {name}: give the folder of a training that has ended an epoch.")
+    check_run(folder)
     try:
         settings = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
         class_names = list(settings["classes"])
@@ -118,6 +118,17 @@ def load_body(folder: str | Path) -> tuple[keras.Model, Heads, list[str]]:
             "copy them again from one training, or train again."
         ) from error
     return body, heads, class_names
+
+
+def check_run(folder: Path) -> None:
+    """Checks that a folder holds all that a detector is made of.
+
+    Raises:
+        ValueError: if it lacks a file.
+    """
+    for name in (SETTINGS, NETWORK, BEST):
+        if not (folder / name).is_file():
+            raise ValueError(f"{folder} holds no {name}: give the folder of a training that has ended an epoch.")
 
 
 def stored(path: Path, names: Sequence[str]) -> list:

@@ -10,6 +10,7 @@ A folder holds when its training has ended:
     export/, page.html, history.png      what is handed on, of `export` and `hand_on`
 """
 
+import csv
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -142,3 +143,27 @@ def stored(path: Path, names: Sequence[str]) -> list:
         return [content[name] for name in names]
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path}: damaged ({error!r:.80}): copy it again, or train into another folder.") from error
+
+
+def read_history(folder: Path) -> dict[str, list]:
+    """The history of a training from its folder: figure -> one value an epoch, None where there is none.
+
+    Args:
+        folder: of the training; without `history.csv` the history is empty.
+
+    Raises:
+        ValueError: if it is damaged.
+    """
+    path = folder / HISTORY
+    if not path.is_file():
+        return {}
+    try:
+        (_, *figures), *rows = csv.reader(path.read_text(encoding="utf-8").splitlines())
+        columns = zip(*rows, strict=True)
+        next(columns)
+        return {
+            figure: [float(value) if value else None for value in column]
+            for figure, column in zip(figures, columns, strict=True)
+        }
+    except (ValueError, StopIteration) as error:
+        raise ValueError(f"{path}: damaged ({error!r:.80}): copy it again, or take it away.") from error

@@ -1,4 +1,4 @@
-"""The commands: `python -m yolo_helpers train` and `python -m yolo_helpers detect`."""
+"""The commands of `python -m yolo_helpers`: look, train, detect and export."""
 
 import argparse
 import math
@@ -27,7 +27,9 @@ from yolo_helpers.dataset import YoloDataset
 from yolo_helpers.detection import detect
 from yolo_helpers.download import NETWORKS, fetch_network
 from yolo_helpers.evaluation import evaluate
+from yolo_helpers.export import export_detector
 from yolo_helpers.files import list_files, write_json
+from yolo_helpers.hand_on import hand_on
 from yolo_helpers.images import IMAGE_SUFFIXES, ImageError, open_image
 from yolo_helpers.look import look
 from yolo_helpers.model import inference_model, read_weights
@@ -54,6 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _add_look(commands)
     _add_train(commands)
     _add_detect(commands)
+    _add_export(commands)
     options = parser.parse_args(arguments)
     return options.run(options)
 
@@ -402,6 +405,23 @@ def _photographs(paths: Sequence[Path], out: Path) -> list[Path]:
     if out.resolve() in {photo.resolve().parent for photo in photos}:
         raise ValueError(f"{out}: the next run would take the pictures there for photographs: choose another --out.")
     return photos
+
+
+def _add_export(commands) -> None:
+    parser = commands.add_parser(
+        "export",
+        help="hand a trained detector on",
+        description="Writes a trained detector as files that need no part of the course (a SavedModel, TFLite, and a "
+        "script that uses it), and packs them into a zip with the weights and a page that shows the training.",
+    )
+    parser.set_defaults(run=_export)
+    parser.add_argument("--folder", type=Path, required=True, metavar="RUN", help="the --folder of a training")
+
+
+def _export(options: argparse.Namespace) -> int:
+    print(f"the detector without the course: {export_detector(options.folder)}")
+    print(f"all of it, to hand on: {hand_on(options.folder)}")
+    return 0
 
 
 def _load_darknet(cfg_path: Path, weights_path: Path, classes_path: Path) -> tuple[keras.Model, Heads, list[str]]:

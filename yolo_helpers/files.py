@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shutil
+import tempfile
 import time
 import warnings
 from collections.abc import Iterable, Iterator
@@ -80,10 +81,45 @@ def replacing(path: Path | str) -> Iterator[Path]:
             beside.unlink(missing_ok=True)
         if not isinstance(error, OSError):
             raise
-        reason = os.strerror(error.errno) if error.errno else " ".join(str(error).split())
-        raise OSError(
-            f"{path} could not be written ({reason}), and is as it was: make room there, or choose another place."
-        ) from error
+        raise _not_written(path, error) from error
+
+
+@contextlib.contextmanager
+def replacing_folder(path: Path | str) -> Iterator[Path]:
+    """An empty folder to write to, beside another; it takes that one's place, with all in it, once it is complete.
+
+    Args:
+        path: the folder, in one that exists.
+
+    Yields:
+        A folder beside it.
+
+    Raises:
+        OSError: if it cannot be written. The folder is as it was then, and nothing lies beside it.
+    """
+    path = Path(path)
+    try:
+        with tempfile.TemporaryDirectory(prefix=".writing-", dir=path.parent) as beside:
+            new, old = Path(beside, "new"), Path(beside, "old")
+            new.mkdir()
+            yield new
+            if path.exists():
+                _replace(path, old)
+            try:
+                _replace(new, path)
+            except OSError:
+                if old.exists():
+                    _replace(old, path)
+                raise
+    except OSError as error:
+        raise _not_written(path, error) from error
+
+
+def _not_written(path: Path, error: OSError) -> OSError:
+    reason = os.strerror(error.errno) if error.errno else " ".join(str(error).split())
+    return OSError(
+        f"{path} could not be written ({reason}), and is as it was: make room there, or choose another place."
+    )
 
 
 def _replace(source: Path, target: Path) -> None:

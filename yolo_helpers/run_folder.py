@@ -8,8 +8,10 @@ A folder holds when its training has ended:
     history.csv, found-0005.png     the figures of each epoch, and what was found after some
     plan.json                       how many epochs, where minutes were given (`yolo_helpers.plan`)
     state.json, state-0005.weights.h5    the checkpoint
+    export/, page.html, history.png      what is handed on, of `export` and `hand_on`
 """
 
+import csv
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,6 +25,7 @@ from yolo_helpers.model import inference_model
 
 SETTINGS, NETWORK, BEST = "settings.json", "network.json", "best.weights.h5"
 STATE, HISTORY, TEST, PLAN = "state.json", "history.csv", "test.json", "plan.json"
+EXPORT = "export"
 
 
 def write_run(
@@ -101,9 +104,7 @@ def load_body(folder: str | Path) -> tuple[keras.Model, Heads, list[str]]:
         Image 0..1 in, raw heads out; its heads, and the names of its classes.
     """
     folder = Path(folder)
-    for name in (SETTINGS, NETWORK, BEST):
-        if not (folder / name).is_file():
-            raise ValueError(f"{folder} holds no {name}: give the folder of a training that has ended an epoch.")
+    check_run(folder)
     try:
         settings = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
         class_names = list(settings["classes"])
@@ -121,6 +122,17 @@ def load_body(folder: str | Path) -> tuple[keras.Model, Heads, list[str]]:
     return body, heads, class_names
 
 
+def check_run(folder: Path) -> None:
+    """Checks that a folder holds all that a detector is made of.
+
+    Raises:
+        ValueError: if it lacks a file.
+    """
+    for name in (SETTINGS, NETWORK, BEST):
+        if not (folder / name).is_file():
+            raise ValueError(f"{folder} holds no {name}: give the folder of a training that has ended an epoch.")
+
+
 def stored(path: Path, names: Sequence[str]) -> list:
     """The values of these names in a JSON file of a training.
 
@@ -132,3 +144,27 @@ def stored(path: Path, names: Sequence[str]) -> list:
         return [content[name] for name in names]
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path}: damaged ({error!r:.80}): copy it again, or train into another folder.") from error
+
+
+def read_history(folder: Path) -> dict[str, list]:
+    """The history of a training from its folder: figure -> one value an epoch, None where there is none.
+
+    Args:
+        folder: of the training; without `history.csv` the history is empty.
+
+    Raises:
+        ValueError: if it is damaged.
+    """
+    path = folder / HISTORY
+    if not path.is_file():
+        return {}
+    try:
+        (_, *figures), *rows = csv.reader(path.read_text(encoding="utf-8").splitlines())
+        columns = zip(*rows, strict=True)
+        next(columns)
+        return {
+            figure: [float(value) if value else None for value in column]
+            for figure, column in zip(figures, columns, strict=True)
+        }
+    except (ValueError, StopIteration) as error:
+        raise ValueError(f"{path}: damaged ({error!r:.80}): copy it again, or take it away.") from error

@@ -2,6 +2,7 @@
 
     lesson_00 to lesson_07  the tasks of the lesson of this number, and of the further ones, such as 01b
     one_slot, loss_layer    more of lesson 03: a box's place and its terms; the Lambda and the repaired scalar
+    suppression             more of lesson 04: non-maximum suppression
     box_loss                of 03c: another box loss
     fitted_anchors          of 04a
     judging, threshold      of 04c: IoU, precision, recall and AP; a threshold of scores
@@ -40,6 +41,7 @@ from yolo_helpers.checks.lesson_02 import (
     check_wired,
 )
 from yolo_helpers.checks.lesson_03 import check_logged_confidence, check_targets, check_wh_term
+from yolo_helpers.checks.lesson_04 import check_freeze, check_precision_recall, check_small_share
 from yolo_helpers.checks.lesson_05 import (
     check_choice,
     check_compute_loss,
@@ -51,4 +53,5 @@ from yolo_helpers.checks.lesson_06 import check_batch_hard, check_center_layer, 
 from yolo_helpers.checks.lesson_07 import check_holds_code, check_modern, check_pair_up, check_ported_loss
 from yolo_helpers.checks.loss_layer import check_loss_layer, check_per_image
 from yolo_helpers.checks.one_slot import check_place, check_slot_terms
+from yolo_helpers.checks.suppression import check_suppress
 from yolo_helpers.checks.threshold import check_threshold

@@ -1,49 +1,12 @@
 """The check of anchors fitted to boxes."""
 
-import functools
-import sys
 from collections.abc import Callable
 
 import numpy as np
 
 from yolo_helpers.anchors import anchor_iou
 from yolo_helpers.checks.compare import likely, numbers, show
-from yolo_helpers.checks.verdict import Hint, call, task
-
-
-class TooManyRounds(Exception):
-    """The reader's function goes round and round; the class's name stands in the hint."""
-
-
-def bounded(function: Callable, why: str, steps: int = 100_000) -> Callable:
-    """Return the reader's function with a limit: a loop without an end raises `TooManyRounds`.
-
-    Args:
-        function: the reader's answer.
-        why: the likely cause, in a sentence.
-        steps: lines of the function itself and calls from it, together.
-    """
-    if not callable(function):
-        return function
-
-    @functools.wraps(function)
-    def limited(*arguments):
-        left, own, before = steps, getattr(function, "__code__", None), sys.gettrace()
-
-        def count(frame, event, value):
-            nonlocal left
-            left -= 1
-            if left < 0:
-                raise TooManyRounds(why)
-            return count if frame.f_code is own else None
-
-        sys.settrace(count)
-        try:
-            return function(*arguments)
-        finally:
-            sys.settrace(before)
-
-    return limited
+from yolo_helpers.checks.verdict import Hint, bounded, call, task
 
 
 def by_iou(sizes: np.ndarray, anchors: np.ndarray) -> np.ndarray:

@@ -6,6 +6,7 @@ runs the answer, and a `Hint` ends the check with a sentence for the reader, whi
 
 import functools
 import re
+import sys
 from collections.abc import Callable
 
 
@@ -68,3 +69,38 @@ def call(function: Callable, *arguments, given: str):
     if result is None:
         raise NotDone("the function returns None")
     return result
+
+
+class TooManyRounds(Exception):
+    """The reader's function goes round and round; the class's name stands in the hint."""
+
+
+def bounded(function: Callable, why: str, steps: int = 100_000) -> Callable:
+    """Return the reader's function with a limit: a loop without an end raises `TooManyRounds`.
+
+    Args:
+        function: the reader's answer.
+        why: the likely cause, in a sentence.
+        steps: lines of the function itself and calls from it, together.
+    """
+    if not callable(function):
+        return function
+
+    @functools.wraps(function)
+    def limited(*arguments):
+        left, own, before = steps, getattr(function, "__code__", None), sys.gettrace()
+
+        def count(frame, event, value):
+            nonlocal left
+            left -= 1
+            if left < 0:
+                raise TooManyRounds(why)
+            return count if frame.f_code is own else None
+
+        sys.settrace(count)
+        try:
+            return function(*arguments)
+        finally:
+            sys.settrace(before)
+
+    return limited

@@ -74,9 +74,9 @@ def bring_photographs(source: str | Path, folder: str | Path) -> Path:
 def _draw(folder: Path) -> tuple[Path, str]:
     path = folder / "annotations.txt"
     if path.exists():  # it is written last
-        return path, f"No photographs were given: those drawn before are in {folder}."
+        return path, "No photographs were given: those drawn before are taken."
     write_smears(folder, 60, seed=40, lamp=GREEN_LAMP)
-    return path, f"No photographs were given: 60 were drawn, as another microscope shows them, in {folder}."
+    return path, "No photographs were given: 60 were drawn, as another microscope shows them."
 
 
 def _fetch(url: str, folder: Path) -> tuple[Path, str]:
@@ -110,7 +110,7 @@ def _fetch(url: str, folder: Path) -> tuple[Path, str]:
 
 
 def _upload(folder: Path) -> Path:
-    if not _on_colab():
+    if not on_colab():
         raise PhotographsError('"upload" is for Colab: elsewhere give the path of a folder or a zip archive.')
     from google.colab import files
 
@@ -126,13 +126,7 @@ def _upload(folder: Path) -> Path:
 
 def _take(path: Path, folder: Path) -> tuple[Path, str]:
     """What lies on a disk, or on Google Drive."""
-    if _on_colab() and path.is_relative_to(DRIVE) and not path.exists():
-        from google.colab import drive
-
-        try:
-            drive.mount(str(DRIVE))
-        except Exception as error:  # Colab names no kinds
-            raise PhotographsError(f"Google Drive was not mounted ({error}): run this again, and permit it.") from error
+    mount_drive(path)
     if not path.exists():
         there = f"there is no such file or folder, seen from the current folder {Path.cwd()}"
         raise PhotographsError(f"{path}: {there}: correct the path, or give all of it from the root on.")
@@ -144,7 +138,27 @@ def _take(path: Path, folder: Path) -> tuple[Path, str]:
     return _near(path, folder)
 
 
-def _on_colab() -> bool:
+def mount_drive(path: Path) -> None:
+    """Mounts Google Drive, on Colab and for a path on it, if that is not done yet.
+
+    Args:
+        path: what lies there, or is going to.
+
+    Raises:
+        ValueError: if it is not permitted.
+    """
+    if not on_colab() or not path.is_relative_to(DRIVE) or (DRIVE / "MyDrive").exists():
+        return
+    from google.colab import drive
+
+    try:
+        drive.mount(str(DRIVE))
+    except Exception as error:  # Colab names no kinds
+        raise PhotographsError(f"Google Drive was not mounted ({error}): run this again, and permit it.") from error
+
+
+def on_colab() -> bool:
+    """Whether this runs on Colab."""
     return "google.colab" in sys.modules
 
 

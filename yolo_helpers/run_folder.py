@@ -13,6 +13,8 @@ A folder holds when its training has ended:
 
 import csv
 import json
+import re
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -22,10 +24,35 @@ from yolo_helpers.anchors import Heads
 from yolo_helpers.annotations import Annotation, write_lines
 from yolo_helpers.files import write_json, write_text
 from yolo_helpers.model import inference_model
+from yolo_helpers.photographs import DRIVE, mount_drive, on_colab
 
 SETTINGS, NETWORK, BEST = "settings.json", "network.json", "best.weights.h5"
 STATE, HISTORY, TEST, PLAN = "state.json", "history.csv", "test.json", "plan.json"
 EXPORT = "export"
+
+
+def choose_folder(results: str, source: str, runs: str | Path) -> Path:
+    """Where the results of a training go. Prints it.
+
+    Args:
+        results: a folder, new or of a training that is to go on; "" for one in `runs`, called after the photographs.
+        source: of the photographs, as in `bring_photographs`; "" for drawn ones, whose results nobody keeps.
+        runs: the folder for those that were given no place.
+
+    Raises:
+        ValueError: if Google Drive is asked for and cannot be had.
+    """
+    if not results and not source:
+        print("Results go to a temporary folder: a rehearsal leaves nothing behind.")
+        return Path(tempfile.mkdtemp()) / "rehearsal"
+    path = Path(re.sub(r"[?#].*", "", source))
+    name = path.stem if path.suffix.lower() in ("", ".zip") else path.parent.name
+    folder = Path(results).expanduser() if results else Path(runs) / name
+    mount_drive(folder)
+    print(f"Results go to {folder.absolute()}.")
+    if on_colab() and not folder.is_relative_to(DRIVE):
+        print(f"They are lost when Colab disconnects: to keep them, name a folder below {DRIVE}/MyDrive.")
+    return folder
 
 
 def write_run(

@@ -14,7 +14,7 @@ import tensorflow as tf
 from reference import ANCHORS
 
 from yolo_helpers.anchors import DATA, Heads
-from yolo_helpers.annotations import read_annotations, split_annotations
+from yolo_helpers.annotations import read_annotations, split_annotations, three_parts
 from yolo_helpers.commands import main
 from yolo_helpers.darknet import load_weights
 from yolo_helpers.dataset import YoloDataset
@@ -342,6 +342,34 @@ def test_splitting_by_seed(smears):
     assert len(split_annotations(smears[:2], 0.1, seed=1)[1]) == 1  # fewer than ten photographs: never an empty part
     with pytest.raises(ValueError, match="at least two photographs, found 1"):
         split_annotations(smears[:1], 0.1, seed=1)
+
+
+@pytest.mark.parametrize("given", [{"train": 10}, {"val": 10}, {"test": 3}, {"train": 3}, {"train": 100, "val": 0}])
+def test_what_is_missing_of_three_parts_is_cut_from_train(given):
+    parts = {name: range(count) for name, count in given.items()}  # numbers in place of annotations
+    found, count = three_parts(parts, seed=1), max(given.values())
+    assert list(found) == ["train", "val", "test"] and sorted(sum(found.values(), [])) == list(range(count))
+    assert all(each == sorted(each) and each for each in found.values())
+    assert abs(len(found["val"]) - 0.15 * count) <= 1 and abs(len(found["test"]) - 0.15 * count) <= 1
+    assert found == three_parts(parts, seed=1)
+    assert count == 3 or found != three_parts(parts, seed=2)
+
+
+@pytest.mark.parametrize("given", [("train", "val", "test"), ("train", "test"), ("val", "train"), ("test", "val")])
+def test_parts_that_the_tool_made_are_kept(given):
+    parts = {name: list(range(100 * i, 100 * i + 40 + 20 * (i == 0))) for i, name in enumerate(given)}
+    found = three_parts(parts, seed=1)
+    assert sorted(sum(found.values(), [])) == sorted(sum(parts.values(), []))
+    kept = given if len(given) == 3 else given[1:] if "train" not in given else [n for n in given if n != "train"]
+    assert [found[name] for name in kept] == [parts[name] for name in kept]
+    assert len(given) == 3 or min(map(len, found.values())) in (6, 9)
+
+
+@pytest.mark.parametrize("given", [{}, {"train": 2}, {"val": 2}, {"train": 1, "val": 1}, {"train": 1, "val": 50}])
+def test_too_few_for_three_parts(given):
+    with pytest.raises(ValueError, match=r"photographs.*\.$"):
+        three_parts({name: range(count) for name, count in given.items()}, seed=0)
+    assert three_parts({"train": [1], "val": [2], "test": [3]}, seed=0) == {"train": [1], "val": [2], "test": [3]}
 
 
 def test_from_the_command_line(eagerly, tmp_path, capsys):

@@ -274,11 +274,10 @@ def _is_copied(file: Path, target: Path) -> bool:
 def _copy_file(file: Path, target: Path, root: str, new_root: str) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     with replacing(target) as beside:
-        content = file.read_bytes()
+        shutil.copyfile(file, beside)
         if file.suffix.lower() in WITH_PATHS:  # those that begin at the root would lead back to the slow disk
             whole = re.escape(os.fsencode(root)) + rb"(?=[/\\\"'\s]|$)"
-            content = re.sub(whole, lambda _: os.fsencode(new_root), content)
-        beside.write_bytes(content)
+            beside.write_bytes(re.sub(whole, lambda _: os.fsencode(new_root), beside.read_bytes()))
         os.utime(beside, (time.time(), file.stat().st_mtime))
 
 

@@ -67,10 +67,10 @@ def three_parts(parts: dict[str, Sequence[Annotation]], seed: int) -> dict[str, 
         there["train"] = there.pop(max(there, key=lambda name: len(there[name])))
     missing = [name for name in ("val", "test") if name not in there]
     rest = there.get("train", [])
-    count = max(1, round(0.15 * len(rest)))
     if len(rest) <= len(missing):
-        need = f"photographs for {' and '.join(['train', *missing])}, at least one each"
-        raise ValueError(f"Found {len(rest)} {need}: annotate more, three in all or better three hundred.")
+        wanted = " and ".join(["train", *missing])
+        raise ValueError(f"Found {len(rest)} photographs, too few for {wanted} with one each: annotate more.")
+    count = max(1, round(0.15 * len(rest)))
     for name in missing:
         rest, there[name] = split_annotations(rest, count / len(rest), seed)
     return {"train": rest, "val": there["val"], "test": there["test"]}

@@ -7,6 +7,7 @@ import matplotlib
 
 matplotlib.use("Agg")
 
+import keras
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
@@ -15,20 +16,30 @@ from matplotlib.colors import to_hex, to_rgb
 from matplotlib.patches import Rectangle
 from PIL import Image
 
+from yolo_helpers.anchors import Heads, anchor_iou, default_anchors
 from yolo_helpers.annotations import Annotation as Photograph
-from yolo_helpers.evaluation import Curve, Mistake
+from yolo_helpers.detection import Detections
+from yolo_helpers.evaluation import Curve, Mistake, Verdict, verdicts
+from yolo_helpers.model import micro_yolo_body, output_convolutions
 from yolo_helpers.plots import (
     COLOURS,
     save_boxes,
+    save_verdicts,
+    show_anchors,
     show_boxes,
+    show_frozen,
     show_grid,
     show_history,
     show_mistakes,
     show_overlap,
     show_photographs,
     show_precision_recall,
+    show_progress,
     show_replicas,
     show_slot,
+    show_threshold,
+    show_verdict,
+    show_verdicts,
 )
 
 IMAGE = np.full((48, 64, 3), 200, np.uint8)
@@ -131,6 +142,197 @@ def test_a_small_photograph_is_enlarged_so_that_names_can_be_read(tmp_path):
         assert image.size == (800, 600)
 
 
+# Right, wrong and missed
+
+NOTHING = Detections(np.zeros((0, 4)), np.zeros(0), np.zeros(0, int))
+RIGHT = Detections(BOXES[:1], np.array([0.8]), np.array([1]))
+WRONG = Detections(BOXES[1:2], np.array([0.65]), np.array([2]))
+VERDICT = Verdict(RIGHT, WRONG, BOXES[2:], np.array([0]))
+
+
+def drawn(ax, kind):
+    boxes = [box for box in rectangles(ax) if box.get_gid() == kind]
+    return [[*box.get_xy(), box.get_xy()[0] + box.get_width(), box.get_xy()[1] + box.get_height()] for box in boxes]
+
+
+def legend(one):
+    return [text.get_text() for text in one.get_texts()]
+
+
+def test_a_verdict_is_drawn_and_counted():
+    ax = show_verdict(IMAGE, VERDICT, NAMES, title="a smear")
+    kinds = {"right": RIGHT.boxes, "wrong": WRONG.boxes, "missed": VERDICT.missed}
+    assert {kind: drawn(ax, kind) for kind in kinds} == {kind: boxes.tolist() for kind, boxes in kinds.items()}
+    assert legend(ax.get_legend()) == ["1 right", "1 wrong", "1 missed"] and ax.get_title() == "a smear"
+    assert {text.get_gid(): text.get_text() for text in ax.texts} == {"wrong": "WBC 0.65", "missed": "Platelets"}
+    boxes = rectangles(ax)
+    assert len({box.get_edgecolor() for box in boxes}) == 3
+    assert len({(str(box.get_linestyle()), box.get_linewidth()) for box in boxes}) == 3  # told apart without colour
+    assert show_verdict(IMAGE, VERDICT, NAMES, ax=ax) is ax
+
+
+def test_one_class_needs_no_name():
+    one = Verdict(
+        RIGHT._replace(classes=np.array([0])), WRONG._replace(classes=np.array([0])), BOXES[2:], np.array([0])
+    )
+    assert labels(show_verdict(IMAGE, one, ["cell"])) == ["0.65"]
+
+
+def test_a_verdict_on_nothing():
+    ax = show_verdict(IMAGE, Verdict(NOTHING, NOTHING, np.zeros((0, 4)), np.zeros(0, int)), NAMES)
+    ax.figure.canvas.draw()
+    assert not rectangles(ax) and not labels(ax) and legend(ax.get_legend()) == ["0 right", "0 wrong", "0 missed"]
+
+
+def test_a_verdict_with_names_that_are_formulas_or_foreign():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # where no font has these letters
+        ax = show_verdict(IMAGE, VERDICT, ["血小板", "$x^$", "$$_{"])
+        ax.figure.canvas.draw()
+    written = {text.get_gid(): text.get_text() for text in ax.texts}
+    assert written["wrong"] == r"\$\$_{ 0.65" and written["missed"] in ("血小板", "0")
+
+
+def visible_labels(ax):
+    ax.figure.canvas.draw()
+    return {text: text.get_window_extent() for text in ax.texts if text.get_visible()}
+
+
+def test_labels_do_not_cover_each_other_nor_leave_the_photograph():
+    rng = np.random.default_rng(0)
+    corners = rng.uniform(0, 40, (60, 2))
+    boxes = np.concatenate([corners, corners + rng.uniform(2, 20, (60, 2))], 1).clip(0, [64, 48, 64, 48])
+    crowd = Detections(boxes[:30], rng.random(30), rng.integers(0, 3, 30))
+    ax = show_verdict(IMAGE, Verdict(NOTHING, crowd, boxes[30:], np.zeros(30, int)), NAMES)
+    shown = visible_labels(ax)
+    assert 5 < len(shown) < 60 == len(ax.texts)
+    extents = list(shown.values())
+    assert not any(one.overlaps(other) for n, one in enumerate(extents) for other in extents[:n])
+    assert all(ax.bbox.padded(1).contains(*corner) for extent in extents for corner in extent.corners())
+    best = f"{crowd.scores.max():.2f}"
+    assert any(text.get_text().endswith(best) for text in shown)  # the surest mistake gets its place first
+
+
+@pytest.mark.parametrize("box", [[0, 0, 64, 48], [0, 0, 20, 20], [44, 0, 64, 48], [50, 40, 64, 48]])
+def test_a_label_finds_a_place_at_the_border(box):
+    found = Detections(np.array([box], float), np.array([0.5]), np.array([0]))
+    ax = show_verdict(IMAGE, Verdict(NOTHING, found, np.zeros((0, 4)), np.zeros(0, int)), NAMES)
+    assert len(visible_labels(ax)) == 1
+
+
+@pytest.fixture
+def judged_photographs(tmp_path):
+    """Photographs with the same verdict, the last one upright."""
+    photographs = []
+    for number, size in enumerate([(64, 48), (64, 48), (48, 64)]):
+        path = tmp_path / f"photograph-{number}.png"
+        Image.new("RGB", size, "grey").save(path)
+        photographs.append(Photograph(path, BOXES[[0, 2]], np.array([1, 0])))
+    found = Detections(BOXES[:2], np.array([0.8, 0.65]), np.array([1, 2]))
+    return photographs, [found] * 3
+
+
+def test_verdicts_in_rows_have_one_legend(judged_photographs):
+    photographs, found = judged_photographs
+    axes = show_verdicts(photographs, verdicts(photographs, found, NAMES), NAMES, columns=2, title="after epoch 5")
+    assert [ax.get_title() for ax in axes] == [path.image_path.name for path in photographs]
+    assert [len(drawn(ax, "wrong")) for ax in axes] == [1, 1, 1]
+    (one,) = axes[0].figure.legends
+    assert legend(one) == ["3 right", "3 wrong", "3 missed"] and not any(ax.get_legend() for ax in axes)
+    assert axes[0].figure.get_suptitle() == "after epoch 5" and len(axes[0].figure.axes) == 4
+
+
+def test_verdicts_are_saved(judged_photographs, tmp_path):
+    photographs, found = judged_photographs
+    save_verdicts(tmp_path / "found.png", photographs[:2], verdicts(photographs[:2], found[:2], NAMES), NAMES)
+    with Image.open(tmp_path / "found.png") as picture:
+        assert picture.height > picture.width and not plt.get_fignums()
+
+
+def test_long_names_of_photographs_are_shortened(tmp_path):
+    path = tmp_path / f"{'IMG_2026' * 8}_last.png"
+    Image.fromarray(IMAGE).save(path)
+    (ax,) = show_photographs([Photograph(path, BOXES, np.array([0, 1, 2]))], NAMES)
+    assert ax.get_title().startswith("IMG_") and ax.get_title().endswith("last.png") and len(ax.get_title()) <= 24
+
+
+# A threshold
+
+
+def many_found(photographs, seed=0):
+    """The true boxes, moved, and others, with few different scores."""
+    rng = np.random.default_rng(seed)
+    for photograph in photographs:
+        corners = rng.uniform(0, 30, (12, 2))
+        boxes = np.concatenate([photograph.boxes + rng.normal(0, 1, (2, 4)), np.hstack([corners, corners + 12])])
+        yield Detections(boxes, rng.integers(1, 20, len(boxes)) / 20, rng.integers(0, 2, len(boxes)))
+
+
+def counts_at(photographs, found, threshold):
+    judged = verdicts(photographs, found, NAMES, threshold)
+    sizes = [(len(one.right.boxes), len(one.wrong.boxes), len(one.missed)) for one in judged]
+    return np.sum(sizes, axis=0).tolist()
+
+
+@pytest.mark.parametrize("threshold", [0.1, 0.5, 0.85])
+def test_a_threshold_moves_photograph_counts_and_point(judged_photographs, threshold):
+    photographs, _ = judged_photographs
+    found = list(many_found(photographs))
+    right, wrong, missed = counts_at(photographs, found, threshold)
+    picture, bars, curve = show_threshold(photographs, found, NAMES, threshold, photograph=1)
+    verdict = verdicts(photographs, found, NAMES, threshold)[1]
+    for kind, boxes in (("right", verdict.right.boxes), ("wrong", verdict.wrong.boxes), ("missed", verdict.missed)):
+        np.testing.assert_allclose(np.reshape(drawn(picture, kind), (-1, 4)), boxes, rtol=1e-5)
+    longest = bars.get_xlim()[1]
+    lengths = {bar.get_gid(): bar.get_width() for bar in rectangles(bars)}
+    counts = {"right": right, "wrong": wrong, "missed": missed}
+    assert lengths == {kind: min(count, longest) for kind, count in counts.items()}
+    assert labels(bars) == [str(right), str(wrong), str(missed)] and longest >= right + missed
+    (point,) = [line for line in curve.lines if line.get_gid() == "threshold"]
+    x, y = point.get_xydata()[0]
+    assert (x, y) == pytest.approx((right / (right + missed), right / (right + wrong)))
+    assert f"{x:.2f}" in curve.get_title() and f"{y:.2f}" in curve.get_title()
+
+
+def test_the_curve_has_a_point_for_every_score(judged_photographs):
+    photographs, _ = judged_photographs
+    found = list(many_found(photographs))
+    *_, curve = show_threshold(photographs, found, NAMES, 0.5)
+    scores = np.unique(np.concatenate([one.scores for one in found]))[::-1]
+    expected = []
+    for score in scores:
+        right, wrong, missed = counts_at(photographs, found, score)
+        expected.append([right / (right + missed), right / (right + wrong)])
+    np.testing.assert_allclose(curve.lines[0].get_xydata(), expected)
+
+
+def test_under_a_slider_the_axes_stay(judged_photographs):
+    photographs, _ = judged_photographs
+    found = list(many_found(photographs))
+    shown = []
+    for threshold in (0.05, 0.5, 0.9, 1.0):
+        axes = show_threshold(photographs, found, NAMES, threshold)
+        axes[0].figure.canvas.draw()
+        shown.append([(ax.get_xlim(), ax.get_ylim(), ax.get_position().bounds) for ax in axes])
+    assert all(one == shown[0] for one in shown)
+
+
+def test_a_threshold_where_nothing_is_found_or_nothing_is_true(judged_photographs):
+    photographs, found = judged_photographs
+    empty = [Photograph(one.image_path, np.zeros((0, 4)), np.zeros(0, int)) for one in photographs]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for truth, detections, counts in (
+            (photographs, [NOTHING] * 3, ["0", "0", "6"]),
+            (empty, found, ["0", "6", "0"]),
+            (empty, [NOTHING] * 3, ["0", "0", "0"]),
+        ):
+            picture, bars, curve = show_threshold(truth, detections, NAMES, 0.5)
+            picture.figure.canvas.draw()
+            assert labels(bars) == counts
+            assert not [line for line in curve.lines if line.get_gid() == "threshold"]
+
+
 # Mistakes
 
 
@@ -208,6 +410,115 @@ def test_overlap_frames_the_squares_with_a_spared_slot_and_dots_those_with_an_ob
     assert sorted(map(tuple, ax.lines[0].get_xydata())) == [(24, 8), (40, 24)]
     np.testing.assert_array_equal(ax.images[1].get_array(), iou.max(-1))
     assert ax.get_title() == "spared"
+
+
+# Anchors
+
+
+@pytest.fixture
+def boxes_of_all_sizes(tmp_path):
+    """Photographs as large as the input, with boxes of 20 classes, of which the first are the most frequent."""
+    Image.new("RGB", (416, 416)).save(tmp_path / "a.png")
+    rng = np.random.default_rng(0)
+    sides = 4 * 80 ** rng.random((300, 2))
+    classes = np.concatenate([np.arange(20), np.minimum(rng.geometric(0.2, 280) - 1, 19)])
+    return [Photograph(tmp_path / "a.png", np.hstack([0 * sides, sides]), classes)], sides, classes
+
+
+def dots(ax, gid):
+    return np.concatenate([line.get_xydata() for line in ax.lines if line.get_gid() == gid])
+
+
+def test_anchors_are_drawn_over_the_sizes_of_the_boxes(boxes_of_all_sizes):
+    photographs, sides, classes = boxes_of_all_sizes
+    photographs = [Photograph(photographs[0].image_path, photographs[0].boxes, classes % 3)]
+    anchors = default_anchors(3)
+    anchors[-1] = 2000, 1500  # no box is as large, and yet it is seen
+    heads = Heads((416, 416), anchors, 3)
+    ax = show_anchors(photographs, NAMES, heads)
+    ax.figure.canvas.draw()
+    for c, name in enumerate(NAMES):
+        np.testing.assert_allclose(dots(ax, name), sides[classes % 3 == c], rtol=1e-5)
+    for stride, mask in zip((32, 16, 8), heads.anchor_mask):
+        assert sorted(dots(ax, f"stride {stride}").tolist()) == sorted(anchors[mask].tolist())
+    (low, high), shown = ax.get_xlim(), np.concatenate([sides, anchors])
+    assert (low, high) == ax.get_ylim() and low < shown.min() and shown.max() < high
+    ticks = [label.get_text() for label in ax.get_xticklabels()]
+    assert {"8", "64", "512"} <= set(ticks)
+    best = anchor_iou(sides, anchors).argmax(1)
+    texts = " ".join(legend(ax.get_legend()))
+    for stride, mask in zip((32, 16, 8), heads.anchor_mask):
+        assert f"stride {stride}: best fit of {np.isin(best, mask).mean():.0%}" in texts
+    assert f"{9 - len(set(best))} anchors that fit no box" in texts
+
+
+def test_the_shade_says_which_head_fits(boxes_of_all_sizes):
+    heads = Heads((416, 416), default_anchors(3), 20)
+    ax = show_anchors(boxes_of_all_sizes[0], list(map(str, range(20))), heads)
+    (mesh,) = ax.collections
+    shades = mesh.get_array()
+    side = np.geomspace(*ax.get_xlim(), len(shades))
+    for row, column in ((10, 10), (75, 75), (140, 140), (20, 120), (120, 60)):
+        overlaps = []
+        for mask in heads.anchor_mask:
+            for width, height in heads.anchors[mask]:
+                both = min(width, side[column]) * min(height, side[row])
+                overlaps.append(both / (width * height + side[column] * side[row] - both))
+        assert shades[row, column] == np.argmax(overlaps) // 3
+
+
+def test_of_many_classes_the_most_frequent_have_names(boxes_of_all_sizes):
+    photographs, sides, classes = boxes_of_all_sizes
+    names = [f"${number}$" for number in range(20)]
+    ax = show_anchors(photographs, names, Heads((416, 416), default_anchors(2), 20))
+    ax.figure.canvas.draw()
+    counts = np.bincount(classes)
+    named = [c for c in range(20) if rf"\${c}\$: {counts[c]}" in legend(ax.get_legend())]
+    assert len(named) == 8 and counts[named].min() >= np.delete(counts, named).max()
+    assert len(dots(ax, "12 other classes")) == len(sides) - counts[named].sum()
+
+
+# What is taken over
+
+
+@pytest.fixture(scope="module")
+def body():
+    return micro_yolo_body(keras.Input((64, 64, 3)), 3, 2)
+
+
+@pytest.mark.parametrize("which", ["heads", "all", "none"])
+def test_new_layers_are_told_apart(body, which):
+    heads = output_convolutions(body)
+    convolutions = [layer for layer in body.layers if isinstance(layer, keras.layers.Conv2D)]
+    given, new = {"heads": (heads, heads), "all": (None, convolutions), "none": ([], [])}[which]
+    ax = show_frozen(body, given)
+    ax.figure.canvas.draw()
+    for kind, expected in (("new", new), ("taken over", [layer for layer in convolutions if layer not in new])):
+        bars = [bar for bar in rectangles(ax) if bar.get_gid() == kind]
+        assert [bar.get_height() for bar in bars] == [layer.count_params() for layer in expected]
+    parameters = body.count_params() if which == "all" else sum(layer.count_params() for layer in new)
+    assert f"new: {len(new)} of {len(convolutions)} " in ax.get_title()
+    assert f"{100 * parameters / body.count_params():.3g}%" in ax.get_title()
+    assert f"new: {parameters:,} parameters" in legend(ax.get_legend())
+    low, high = ax.get_ylim()
+    assert all(low < layer.count_params() < high for layer in convolutions)
+
+
+# The snapshots of a training
+
+
+@pytest.mark.parametrize("epochs, chosen", [([5], [5]), ([5, 10, 15], [5, 10, 15]), (range(5, 55, 5), [5, 20, 35, 50])])
+def test_progress_goes_from_the_first_snapshot_to_the_last(tmp_path, epochs, chosen):
+    for epoch in epochs:
+        Image.new("RGB", (120 + epoch, 200), (epoch, 0, 0)).save(tmp_path / f"found-{epoch:04d}.png")
+    axes = show_progress(tmp_path)
+    assert [int(ax.images[0].get_array()[0, 0, 0]) for ax in axes] == chosen
+    assert [round(ax.bbox.width) for ax in axes] == [120 + epoch for epoch in chosen]  # pixel for pixel
+
+
+def test_progress_of_a_folder_without_snapshots(tmp_path):
+    with pytest.raises(ValueError, match=r"holds no found-0005\.png"):
+        show_progress(tmp_path)
 
 
 # The curves of a training

@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from PIL import Image
 
 from yolo_helpers.files import replacing
 
@@ -81,15 +82,18 @@ def _family_with(letters: str) -> str | None:
     return None
 
 
-def show_image(ax: Axes, image: np.ndarray, alpha: float | None = None) -> None:
+def show_image(ax: Axes, image: np.ndarray, alpha: float | None = None, enough: int | None = None) -> None:
     """A picture whose pixels are counted as boxes count them.
 
     Args:
         ax: where to draw.
         image: (h, w, 3) uint8, or a Pillow image.
         alpha: how opaque, 0 to 1.
+        enough: pixels of the shorter side that will do; drawing the ten million of a telephone takes long.
     """
     height, width = np.asarray(image).shape[:2]
+    if enough is not None and min(height, width) >= 2 * enough:
+        image = Image.fromarray(np.asarray(image)).reduce(min(height, width) // enough)
     # Matplotlib puts the middle of the first pixel at 0; boxes count from its edge.
     ax.imshow(image, alpha=alpha, extent=(0, width, height, 0))
 

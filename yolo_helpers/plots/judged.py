@@ -1,5 +1,6 @@
 """What a detector finds, and what of it is right, wrong and missed."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -76,7 +77,7 @@ def show_verdicts(
     rows = max(1, -(-len(images) // columns))
     width, height = cell_size(images)
     figure = figure or plt.figure(dpi=100, layout="constrained")
-    figure.set_size_inches(width * columns, (height + 0.2) * rows + (0.6 if title else 0.3))
+    figure.set_size_inches(max(3, width * columns), (height + 0.2) * rows + (0.6 if title else 0.3))
     axes = figure.subplots(rows, columns, squeeze=False).ravel().tolist()
     for ax in axes[len(images) :]:
         ax.set_axis_off()
@@ -130,7 +131,7 @@ def _counted(judged: Sequence[Verdict]) -> list[Rectangle]:
 
 
 def _draw_verdict(ax: Axes, image: np.ndarray, verdict: Verdict, class_names: Sequence[str]) -> None:
-    show_image(ax, image)
+    show_image(ax, image, enough=600)
     ax.set_axis_off()
     for kind, boxes in zip(KINDS, (verdict.right.boxes, verdict.missed, verdict.wrong.boxes), strict=True):
         for box in boxes:
@@ -175,16 +176,18 @@ class _Labels(Artist):
             self.placed.append((self.axes.text(*box[:2], " ".join(words), gid=kind, **settings), box))
 
     def draw(self, renderer):
-        taken = []
-        for label, (x_min, y_min, _, y_max) in self.placed:
-            for y, side in ((y_min, "bottom"), (y_max, "top"), (y_min, "top")):  # above, below, and inside the box
-                label.set(position=(x_min, y), verticalalignment=side)
-                place = label.get_window_extent(renderer).padded(1)
-                inside = self.axes.bbox.count_contains(place.corners()) == 4
-                label.set_visible(bool(inside and not place.count_overlaps(taken)))
-                if label.get_visible():
-                    taken.append(place)
+        taken, room = [], self.axes.bbox.padded(1)
+        for label, (x_min, y_min, x_max, y_max) in self.placed:
+            # Above, below and inside the box, and there at the left or the right.
+            sides = [(y_min, "bottom"), (y_max, "top"), (y_min, "top"), (y_max, "bottom")]
+            for (y, vertical), (x, across) in itertools.product(sides, [(x_min, "left"), (x_max, "right")]):
+                label.set(position=(x, y), va=vertical, ha=across, visible=True)  # what is not visible has no extent
+                place = label.get_window_extent(renderer)
+                if room.count_contains(place.corners()) == 4 and not place.padded(1).count_overlaps(taken):
+                    taken.append(place.padded(1))
                     break
+            else:
+                label.set_visible(False)
 
 
 def show_threshold(

@@ -14,7 +14,7 @@ from matplotlib.ticker import FixedLocator, NullLocator, ScalarFormatter
 from yolo_helpers.anchors import Heads, anchor_iou, box_sizes
 from yolo_helpers.annotations import Annotation
 from yolo_helpers.images import open_image
-from yolo_helpers.plots.common import COLOURS, MARKERS, plain
+from yolo_helpers.plots.common import COLOURS, GREY, MARKERS, plain
 
 _NAMED = len(COLOURS)  # classes that get a colour
 
@@ -45,28 +45,27 @@ def show_anchors(
     def dots(which, label, colour, marker):
         style = {"marker": marker, "color": colour, "markersize": 4, "markeredgewidth": 0, "linestyle": "none"}
         ax.plot(*sizes[which].T, alpha=0.5, gid=label, **style)
-        entries.append(Line2D([], [], label=f"{label}, {which.sum():,}", **style))
+        entries.append(Line2D([], [], label=f"{label}: {which.sum():,}", **style))
 
-    if len(named) < len(class_names):
-        others = ~np.isin(classes, named)
-        dots(others, f"{len(class_names) - len(named)} other classes", "#B0B0B0", ".")
     for number, c in enumerate(named):
         dots(classes == c, plain(class_names[c], str(c)), COLOURS[number], MARKERS[number % len(MARKERS)])
+    if len(named) < len(class_names):
+        dots(~np.isin(classes, named), f"{len(class_names) - len(named)} other classes", GREY, "P")
 
     anchors = heads.anchors
-    nearest = anchor_iou(sizes, anchors).argmax(1)
-    used = np.isin(np.arange(len(anchors)), nearest)
+    fits_best = anchor_iou(sizes, anchors).argmax(1)
+    used = np.isin(np.arange(len(anchors)), fits_best)
     for stride, mask, marker in zip(heads.strides, heads.anchor_mask, "sDo", strict=False):
-        style = {"marker": marker, "markersize": 11, "fillstyle": "none", "linestyle": "none", "color": "black"}
+        style = {"marker": marker, "fillstyle": "none", "linestyle": "none", "color": "black"}
         for which, width in ((used, 2), (~used, 0.8)):
             chosen = [anchor for anchor in mask if which[anchor]]
             halo = [withStroke(linewidth=width + 2, foreground="white")]
-            of = {"markeredgewidth": width, "path_effects": halo, "zorder": 4, "gid": f"stride {stride}"}
-            ax.plot(*anchors[chosen].T, **style, **of)
-        label = f"anchors of stride {stride}, nearest to {np.isin(nearest, mask).mean():.0%}"
-        entries.append(Line2D([], [], label=label, markeredgewidth=2, **style))
+            of = {"markersize": 10, "markeredgewidth": width, "path_effects": halo, "gid": f"stride {stride}"}
+            ax.plot(*anchors[chosen].T, zorder=4, **style, **of)
+        label = f"anchors, stride {stride}: best fit of {np.isin(fits_best, mask).mean():.0%}"
+        entries.append(Line2D([], [], label=label, markersize=7, markeredgewidth=1.6, **style))
     if not used.all():
-        entries.append(Line2D([], [], linestyle="none", label=f"thin: {(~used).sum()} anchors nearest to no box"))
+        entries.append(Line2D([], [], linestyle="none", label=f"thin: {(~used).sum()} anchors that fit no box best"))
 
     shown = np.concatenate([sizes, anchors])
     low, high = shown.min() / 1.4, shown.max() * 1.4
@@ -76,14 +75,16 @@ def show_anchors(
     for number, mask in enumerate(heads.anchor_mask):
         of_head[mask] = number
     shade = of_head[anchor_iou(grid, anchors).argmax(1)].reshape(len(side), -1)
-    ax.pcolormesh(side, side, shade, cmap="Greys_r", vmin=-12, vmax=2, zorder=0, rasterized=True)
+    ax.pcolormesh(side, side, shade, cmap="Greys_r", vmin=-8, vmax=2, zorder=0, rasterized=True)
     ax.set(xscale="log", yscale="log", xlim=(low, high), ylim=(low, high), aspect="equal")
     for axis, name in ((ax.xaxis, "width"), (ax.yaxis, "height")):
         axis.set_major_locator(FixedLocator(2.0 ** np.arange(0, 14)))
         axis.set_minor_locator(NullLocator())
         axis.set_major_formatter(ScalarFormatter())
         axis.set_label_text(f"{name} on the input, pixels")
-    ax.legend(handles=entries, loc="center left", bbox_to_anchor=(1.02, 0.5), fontsize=8, frameon=False, labelspacing=1)
+    ax.set_title("shade: the head whose anchor fits a box of this size best", fontsize=9)
+    where = {"loc": "center left", "bbox_to_anchor": (1.02, 0.5)}
+    ax.legend(handles=entries, **where, fontsize=8, labelspacing=0.9, frameon=False)
     return ax
 
 
@@ -116,7 +117,7 @@ def show_frozen(body: keras.Model, new_layers: Sequence[keras.Layer] | None, ax:
         ax.bar(0, 0, label=f"{kind}: {parameters:,} parameters", **style)  # in the legend also where there is no bar
     ax.set(yscale="log", xlim=(-1, len(drawn)), ylim=(sizes.min() / 2, sizes.max() * 2), ylabel="parameters")
     ax.set_xticks([0, len(drawn) - 1], ["image", "heads"])
-    title = f"new: {is_new.sum()} of {len(drawn)} convolutions, {of_new / total:.1%} of the parameters"
+    title = f"new: {is_new.sum()} of {len(drawn)} convolutions, {100 * of_new / total:.3g}% of the parameters"
     ax.set_title(title, fontsize=10)
     ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=2, fontsize=8, frameon=False)
     ax.spines[["top", "right"]].set_visible(False)

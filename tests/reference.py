@@ -10,7 +10,12 @@ import keras
 import numpy as np
 import pytest
 
+from yolo_helpers.anchors import DATA
+from yolo_helpers.annotations import read_annotations
 from yolo_helpers.boxes import letterbox
+from yolo_helpers.darknet import build_body, load_weights, read_cfg
+from yolo_helpers.run_folder import BEST, write_run
+from yolo_helpers.smear import CLASS_NAMES
 from yolo_helpers.targets import preprocess_true_boxes
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -202,3 +207,13 @@ def plain_terms(outputs, y_true, anchors, num_classes, ignore_thresh, masks, acr
                         terms["confidence"][b] += cross_entropy(0, r[4])
     other = {"xy_wh": ["ciou"], "ciou": ["xy", "wh"]}[box_loss]
     return {name: values for name, values in terms.items() if name not in other}
+
+
+def write_smear_run(folder, class_names=CLASS_NAMES):
+    """The folder of a training that ended with the network in data/, which finds the generated blood cells."""
+    cfg, weights = DATA / "smears.cfg", DATA / "smears.weights"
+    heads, body = read_cfg(cfg, weights), build_body(cfg)
+    load_weights(body, weights)
+    write_run(folder, body, heads, class_names, {"train": read_annotations(DATA / "smears" / "annotations.txt")[0]})
+    body.save_weights(folder / BEST)
+    return folder

@@ -16,7 +16,14 @@ with contextlib.suppress(ImportError):  # it is not there when JAX is tested
     hypothesis.settings.load_profile("course")
 
 # With two files at a time, one core would idle at the end behind a long file: these begin.
-LONGEST = ["test_backends.py", "test_training.py", "test_bad_input.py", "test_loss.py", "test_darknet.py"]
+LONGEST = [
+    "test_backends.py",
+    "test_train_yours.py",
+    "test_training.py",
+    "test_bad_input.py",
+    "test_loss.py",
+    "test_darknet.py",
+]
 
 
 def pytest_collection_modifyitems(items):

@@ -1,4 +1,4 @@
-"""Lesson 04 with other photographs than its own: all of it runs, and nothing below the settings cell knows its own set."""
+"""Lesson 04 on other photographs: all of it runs, and nothing below the settings cell knows its own."""
 
 import json
 import re
@@ -7,6 +7,7 @@ import zipfile
 import nbformat
 import numpy as np
 import pytest
+from nbclient.exceptions import CellExecutionError
 from PIL import Image, ImageDraw
 
 from tools.build_notebooks import KERNEL, ROOT, Client
@@ -26,8 +27,11 @@ def with_settings(**values):
     return notebook
 
 
-def run(notebook):
-    """Everything that its cells print, once all have run."""
+def run(notebook, until=""):
+    """Everything that its cells print, once all have run, or those up to the one of this id."""
+    ids = [cell.id for cell in notebook.cells]
+    if until:
+        del notebook.cells[ids.index(f"r04-{until}") + 1 :]
     client = Client(notebook, timeout=300, kernel_name=KERNEL["name"], resources={"metadata": {"path": LESSON.parent}})
     client.execute()
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
@@ -107,9 +111,19 @@ def test_the_whole_lesson_runs_on_other_photographs(tmp_path, write, names, inpu
     assert any(name.endswith("best.weights.h5") for name in inside) and any("export" in name for name in inside)
 
 
-def test_a_training_that_was_cut_off_goes_on_when_all_is_run_again(tmp_path):
-    """TODO"""
+def test_the_same_settings_run_again_go_on_with_the_training(tmp_path):
+    source = write_zip(tmp_path / "photographs", count=10)
+    told = {"PHOTOGRAPHS": str(source), "RESULTS": str(tmp_path / "results"), "PROFILE": "laptop", "START": "smears"}
+    before = run(with_settings(**told, INPUT_SHAPE=(96, 128), EPOCHS=2), until="train")
+    assert before.count("\nEpoch ") == 2
+    again = run(with_settings(**told, INPUT_SHAPE=(96, 128), EPOCHS=2), until="train")
+    assert "\nEpoch " not in again, "the training had ended, and begins anew"
+    with pytest.raises(CellExecutionError, match="choose another folder"):
+        run(with_settings(**told, INPUT_SHAPE=(96, 128), EPOCHS=3), until="train")
 
 
 def test_photographs_with_faults_stop_the_lesson_before_it_trains(tmp_path):
-    """TODO"""
+    folder = write_coco(tmp_path / "photographs", count=4)
+    (folder / "images" / "2.png").unlink()
+    with pytest.raises(CellExecutionError, match="SystemExit: Mend what is listed"):
+        run(with_settings(PHOTOGRAPHS=str(folder)), until="train")

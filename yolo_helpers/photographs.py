@@ -126,13 +126,16 @@ def _upload(folder: Path) -> Path:
 
 def _take(path: Path, folder: Path) -> tuple[Path, str]:
     """What lies on a disk, or on Google Drive."""
-    if _on_colab() and path.is_relative_to(DRIVE) and not path.exists():
+    if _on_colab() and path.absolute().is_relative_to(DRIVE) and not path.exists():
         from google.colab import drive
 
         try:
             drive.mount(str(DRIVE))
         except Exception as error:  # Colab names no kinds
-            raise PhotographsError(f"Google Drive was not mounted ({error}): run this again, and permit it.") from error
+            reason = " ".join(str(error).split())
+            raise PhotographsError(
+                f"Google Drive was not mounted ({reason}): run this again, and permit it."
+            ) from error
     if not path.exists():
         there = f"there is no such file or folder, seen from the current folder {Path.cwd()}"
         raise PhotographsError(f"{path}: {there}: correct the path, or give all of it from the root on.")
@@ -200,7 +203,7 @@ def _near(path: Path, folder: Path) -> tuple[Path, str]:
     few = photographs[:: len(photographs) // 5 or 1][:5] or [path]
     there = _seconds_to_open(few)
     if there < SLOW:
-        return path, f"{path} is read where it lies, as it takes only {1000 * there:.2g} ms to open a photograph."
+        return path, f"{path} is read where it lies, as it takes only {1000 * there:.2g} ms to open a file there."
     if not photographs:
         raise PhotographsError(f"{path}: no photographs are in its folder: give the folder that is around all.")
     _check_own(copy, name)

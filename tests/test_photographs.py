@@ -478,9 +478,11 @@ def test_upload_elsewhere_is_said(work):
     refused("upload", work, "Colab")
 
 
-def test_the_drive_is_mounted_if_it_is_not(colab, export, archive, work, tmp_path):
+@pytest.mark.parametrize("seen_from", ["root", "current folder"])
+def test_the_drive_is_mounted_if_it_is_not(colab, export, archive, work, tmp_path, monkeypatch, seen_from):
+    monkeypatch.chdir(tmp_path)
     colab.drive = {"a.zip": archive}
-    source = tmp_path / "drive" / "MyDrive" / "a.zip"
+    source = (tmp_path if seen_from == "root" else Path()) / "drive" / "MyDrive" / "a.zip"
     for _ in range(2):
         assert contents(bring_photographs(str(source), work)) == contents(export)
     assert colab.mounted == [str(tmp_path / "drive")]

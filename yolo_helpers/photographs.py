@@ -147,14 +147,15 @@ def mount_drive(path: Path) -> None:
     Raises:
         ValueError: if it is not permitted.
     """
-    if not on_colab() or not path.is_relative_to(DRIVE) or (DRIVE / "MyDrive").exists():
+    if not on_colab() or not path.absolute().is_relative_to(DRIVE) or (DRIVE / "MyDrive").exists():
         return
     from google.colab import drive
 
     try:
         drive.mount(str(DRIVE))
     except Exception as error:  # Colab names no kinds
-        raise PhotographsError(f"Google Drive was not mounted ({error}): run this again, and permit it.") from error
+        reason = " ".join(str(error).split())
+        raise PhotographsError(f"Google Drive was not mounted ({reason}): run this again, and permit it.") from error
 
 
 def on_colab() -> bool:
@@ -214,7 +215,7 @@ def _near(path: Path, folder: Path) -> tuple[Path, str]:
     few = photographs[:: len(photographs) // 5 or 1][:5] or [path]
     there = _seconds_to_open(few)
     if there < SLOW:
-        return path, f"{path} is read where it lies, as it takes only {1000 * there:.2g} ms to open a photograph."
+        return path, f"{path} is read where it lies, as it takes only {1000 * there:.2g} ms to open a file there."
     if not photographs:
         raise PhotographsError(f"{path}: no photographs are in its folder: give the folder that is around all.")
     _check_own(copy, name)

@@ -283,7 +283,7 @@ REFUSED = {
     "half an anchor": (anchors("1,2, 3"), r"anchors.txt: anchors are pairs of positive numbers"),
     "a start that is not there": (
         options("--start", "@/gone"),
-        r"gone: there is no such file .* nor a published network.* give one of yolo-fastest, .* micro, or a path",
+        r"gone: there is no such file .* nor a published network.* give one of yolo-fastest, .* smears, or a path",
     ),
     "a start that is no network": (options("--start", "@"), r"holds 0 .cfg and 0 .weights, and no settings.json"),
     "weights without their settings": (

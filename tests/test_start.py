@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from reference import SHARED
 
-from yolo_helpers.anchors import Heads, fitting_shape
+from yolo_helpers.anchors import DATA, Heads, fitting_shape
 from yolo_helpers.annotations import Annotation, read_annotations
 from yolo_helpers.darknet import UNTRAINED, build_body, load_weights, read_cfg, save_weights
 from yolo_helpers.dataset import YoloDataset
@@ -235,3 +235,17 @@ def test_an_earlier_training_is_gone_on_with_in_todays_precision(earlier, smears
 def test_an_earlier_training_with_other_classes_takes_the_photographs_proportions(earlier, smears):
     upright = [Annotation(a.image_path, a.boxes[:, [1, 0, 3, 2]], a.classes, size=(128, 96)) for a in smears]
     assert start_from(earlier, upright, ["a", "b", "c"]).heads.input_shape == (128, 96)
+
+
+def test_the_courses_own_network_gives_all_but_its_heads(smears):
+    start = start_from("smears", smears, CLASSES)  # the classes that it was trained with, in that order
+    old = build_body(DATA / "smears.cfg")
+    load_weights(old, DATA / "smears.weights")
+    old, now, heads = weights_of(old), weights_of(start.body), output_convolutions(start.body)
+    names = {layer.name for layer in heads}
+    assert start.new_layers == heads and len(heads) == 3
+    for name in now:
+        assert equal(old[name], now[name]) == (name not in names)
+    height, width = start.heads.input_shape
+    assert height * width == 192 * 256 and height / width == 96 / 128
+    assert start_from("smears", smears, ["one"], (64, 96)).heads.num_classes == 1

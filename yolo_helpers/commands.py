@@ -25,6 +25,7 @@ from yolo_helpers.augment import Augmentation
 from yolo_helpers.darknet import build_body, layers_from, load_weights, read_cfg
 from yolo_helpers.dataset import YoloDataset
 from yolo_helpers.detection import detect
+from yolo_helpers.device import find_device
 from yolo_helpers.download import NETWORKS, fetch_network
 from yolo_helpers.evaluation import evaluate
 from yolo_helpers.export import export_detector
@@ -33,9 +34,9 @@ from yolo_helpers.hand_on import hand_on
 from yolo_helpers.images import IMAGE_SUFFIXES, ImageError, open_image
 from yolo_helpers.look import look
 from yolo_helpers.model import inference_model, read_weights
+from yolo_helpers.plan import PRECISIONS, PROFILES, choose_plan, choose_stages
 from yolo_helpers.plots import save_boxes, save_photographs
 from yolo_helpers.run_folder import BEST, TEST, load_detector
-from yolo_helpers.start import start_from
 from yolo_helpers.training import TensorBoard, train
 
 
@@ -136,12 +137,26 @@ def _add_train(commands) -> None:
     parser.add_argument("--test", **source, help="likewise: judged once, at the end, with the best weights")
     _add_data_options(parser)
     parser.add_argument(
+        "--profile",
+        choices=PROFILES,
+        default="auto",
+        help="laptop: from yolo-fastest, in float32, 8 photographs a step; gpu: from yolov3, in the GPU's half "
+        "precision, up to 16 photographs a step; auto: gpu where one with 4 GB free is seen (default: %(default)s). "
+        "--start, --input-shape, --precision and --batch-size override it",
+    )
+    parser.add_argument(
+        "--minutes",
+        type=_positive,
+        help="that the training may take: the epochs follow from how long one takes here",
+    )
+    parser.add_argument(
         "--start",
-        default="yolo-fastest",
+        default="",
         metavar="NAME_OR_PATH",
         help=f"what to start from: {', '.join(NETWORKS)}, published networks that know COCO's photographs and are "
-        "fetched once; micro, the miniature from random weights; the folder of an earlier training; darknet's weights "
-        "with their cfg beside them; a cfg (default: %(default)s)",
+        "fetched once; micro, the miniature from random weights; smears, the same from the course's own weights, which "
+        "know drawn blood smears; the folder of an earlier training; darknet's weights with their cfg beside them; a "
+        "cfg (default: by the profile, and where that cannot be fetched, the next smaller one)",
     )
     parser.add_argument(
         "--anchors", type=Path, help="anchors file; without it, those of the start, fitted to the boxes by k-means"
@@ -162,7 +177,7 @@ def _add_train(commands) -> None:
     parser.add_argument(
         "--epochs",
         type=_whole(0),
-        help="in which all of it is trained (default: by the number of photographs, 10 to 100)",
+        help="in which all of it is trained (default: by --minutes, or by the number of photographs, 10 to 100)",
     )
     parser.add_argument(
         "--learning-rate",
@@ -178,10 +193,10 @@ def _add_train(commands) -> None:
     )
     parser.add_argument(
         "--precision",
-        choices=("float32", "mixed_bfloat16", "mixed_float16"),
-        default="float32",
+        choices=PRECISIONS,
+        default="",
         help="what layers compute in: mixed_bfloat16 on GPUs such as A100, H100 and L4 and on TPUs, mixed_float16 on "
-        "older ones such as the T4, float32 on processors (default: %(default)s)",
+        "older ones such as the T4, float32 on processors (default: by the profile)",
     )
     for change, what in (
         ("mirror", "left and right are never exchanged: for arrows, letters, traffic signs"),
@@ -192,8 +207,7 @@ def _add_train(commands) -> None:
     parser.add_argument(
         "--batch-size",
         type=_whole(1),
-        default=8,
-        help="photographs a step; fewer take less memory (default: %(default)s)",
+        help="photographs a step; fewer take less memory (default: by the profile)",
     )
     parser.add_argument(
         "--workers", type=_whole(1), default=1, help="threads that read photographs (default: %(default)s)"
@@ -257,15 +271,26 @@ def _train(options: argparse.Namespace) -> int:
         options.parser.error("--train, --validation and --test take one path, and for Pascal VOC a split file after it")
     if options.epochs == 0 and not options.frozen_epochs:
         options.parser.error("--epochs and --frozen-epochs are both 0, so that nothing would be trained")
+    if options.minutes and (options.epochs is not None or options.frozen_epochs is not None):
+        options.parser.error("--minutes chooses the epochs: leave it out, or --epochs and --frozen-epochs")
     keras.utils.set_random_seed(options.seed)
-    keras.config.set_dtype_policy(options.precision)
     photographs, validation, test, class_names = _read_parts(options)
     fine_head = {"auto": None, "yes": True, "no": False}[options.fine_head]
-    start = start_from(options.start, photographs, class_names, options.input_shape, options.anchors, fine_head)
-    body, heads = start.body, start.heads
-    height, width = heads.input_shape
+    plan = choose_plan(
+        options.profile,
+        find_device(),
+        photographs,
+        class_names,
+        options.start,
+        options.input_shape,
+        options.precision,
+        options.batch_size,
+        anchors_path=options.anchors,
+        fine_head=fine_head,
+    )
+    start, body, heads = plan.start, plan.start.body, plan.start.heads
+    print(plan)
     print(f"{len(photographs)} photographs to learn from, {len(validation)} for validation, {len(test)} for the test")
-    print(f"start: {start.description}; input {width} x {height}, {options.precision}")
     print(f"classes: {', '.join(class_names)}; anchors: {heads.anchors.round().astype(int).tolist()}")
     changes = {name: not getattr(options, f"no_{name}") for name in ("mirror", "colour", "placement")}
 
@@ -273,21 +298,26 @@ def _train(options: argparse.Namespace) -> int:
         return YoloDataset(
             annotations,
             heads,
-            options.batch_size,
+            plan.batch_size,
             augment=augment,
             seed=options.seed,
             targets="boxes",  # the same loss, and less to compute and to copy for every batch
             workers=options.workers,
         )
 
-    data = batches(photographs, augment=Augmentation(**changes))
+    data, validation_data = batches(photographs, augment=Augmentation(**changes)), batches(validation, augment=False)
+    if options.minutes:
+        how = {"validation": validation_data, "learning_rate": options.learning_rate}
+        stages = choose_stages(plan, data, options.folder, options.minutes, **how)
+    else:
+        stages = start.stages(len(data), options.epochs, options.frozen_epochs, options.learning_rate)
     has_tensorflow = keras.backend.backend() == "tensorflow"  # which TensorBoard's callback needs
     train(
         body,
         data,
-        start.stages(len(data), options.epochs, options.frozen_epochs, options.learning_rate),
+        stages,
         options.folder,
-        batches(validation, augment=False),
+        validation_data,
         class_names,
         callbacks=[TensorBoard(options.folder / "tensorboard")] * has_tensorflow,
         save_every=options.save_every,

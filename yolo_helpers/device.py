@@ -78,9 +78,9 @@ def _nvidia_smi() -> tuple | None:
     try:
         said = subprocess.run(command, capture_output=True, text=True, check=True, timeout=20).stdout
         name, *numbers = said.splitlines()[0].rsplit(",", 3)
-    except (OSError, subprocess.SubprocessError, IndexError):
+        total, free, capability = map(_number, numbers)
+    except (OSError, subprocess.SubprocessError, IndexError, ValueError):  # no such tool, or it says something else
         return None
-    total, free, capability = map(_number, numbers)
     return name.strip(), *(None if mib is None else int(mib * MIB) for mib in (total, free)), capability
 
 

@@ -34,9 +34,9 @@ STARTS = {  # of a profile, each for where those before cannot be fetched
     "laptop": ("yolo-fastest", SMEARS),
 }
 KNOWN = {
-    "yolov3": "YOLOv3 with the official weights, which knows COCO's photographs",
-    "yolo-fastest": "Yolo-Fastest, a small network that knows COCO's photographs",
-    SMEARS: "the course's own small network, which knows drawn blood smears",
+    "yolov3": "the full network, which knows COCO's photographs",
+    "yolo-fastest": "a small network that knows COCO's photographs",
+    SMEARS: "the miniature that comes with the course and knows drawn blood smears",
 }
 ENOUGH = 4 * GB  # free memory of a GPU, for YOLOv3 with a few photographs in half precision
 PART = 0.8  # of the free memory that a step may be counted to take
@@ -115,18 +115,17 @@ def choose_plan(
     keras.config.set_dtype_policy(precision)
     how = (photographs, class_names, input_shape, anchors_path, fine_head)
     if start:
-        begun, what = start_from(start, *how), f"{start}, as asked for"
+        begun, why = start_from(start, *how), "as asked for"
     else:
-        starts = (SMEARS,) if rehearsal else STARTS[profile]
-        for start in starts:
+        for name in (SMEARS,) if rehearsal else STARTS[profile]:
             try:
-                begun, what = start_from(start, *how), KNOWN[start]
+                begun, why = start_from(name, *how), KNOWN[name]
                 break
             except DownloadError as error:  # the last one need not be fetched
-                reasons.append(f"{start} cannot be had, so another network takes its place. {error}")
+                reasons.append(f"{name} cannot be had, so a smaller network takes its place. {error}")
+    reasons.append(f"Start: {begun.description}; {why}.")
     height, width = begun.heads.input_shape
-    reasons.append(f"Start: {what}.")
-    reasons.append(f"Input: {height} x {width} pixels, {precision}.")
+    reasons.append(f"Input: {width} x {height} pixels (width x height), {precision}.")
     most, why = _batch(profile, device, begun.body, precision) if batch_size is None else (batch_size, "as asked for")
     if most > len(photographs):
         most, why = len(photographs), "as many as there are"
@@ -213,62 +212,61 @@ def choose_stages(
             else f"{folder}: the training there was begun without a plan: choose another folder."
         )
     folder.mkdir(parents=True, exist_ok=True)
+    frozen = None
     if epochs is None and minutes is not None:
-        epochs = _epochs(plan, data, folder, minutes, validation)
-    stages = plan.start.stages(len(data), epochs, learning_rate=learning_rate)
+        frozen, epochs = _epochs(plan, data, folder, minutes, validation)
+    stages = plan.start.stages(len(data), epochs, frozen, learning_rate)
     write_json(folder / PLAN, {"settings": settings, "stages": [asdict(stage) for stage in stages]})
     return stages
 
 
-def _epochs(plan: Plan, data: YoloDataset, folder: Path, minutes: float, validation: YoloDataset | None) -> int:
-    """How many epochs may train all layers; a stage before, of the new layers alone, has a quarter as many."""
-    seconds, compiling = _seconds(plan.start.body, data, folder, validation)
+def _epochs(
+    plan: Plan, data: YoloDataset, folder: Path, minutes: float, validation: YoloDataset | None
+) -> tuple[int, int]:
+    """How many epochs may train the new layers alone, where there is such a stage, and then all: four times as many."""
+    with _chance_untouched():
+        seconds, compiling = _measure(plan.start.body, data, folder, validation)
+    gc.collect()  # of the copy that was trained: a GPU may have no room for both
     stages = len(plan.start.stages(len(data)))
     left = 60 * minutes - stages * compiling
     total = int(np.clip(left / seconds, FEWEST, MOST))
-    text = f"An epoch takes about {seconds:.2g} s here"
+    takes, given = (total * seconds + stages * compiling) / 60, f"{minutes:g} minute{'s' * (minutes != 1)}"
     if total * seconds > left:
-        text += f": {total} epochs, the fewest, take {(total * seconds + stages * compiling) / 60:.2g} minutes"
+        what = f"{given} are too few for {FEWEST} epochs, the least, which take about {takes:.2g}"
     else:
-        text += f": {minutes:g} minutes are {total} epochs" + (", the most there are" if total == MOST else "")
-    print(f"{text}.")
-    return total if stages == 1 else total - max(1, total // 5)
+        what = f"{total} epochs fit into {given}" + (" and are the most" if total == MOST else "")
+    print(f"An epoch takes about {seconds:.2g} s here: {what}.")
+    frozen = max(1, total // 5) if stages == 2 else 0
+    return frozen, total - frozen
 
 
-def _seconds(body: keras.Model, data: YoloDataset, folder: Path, validation: YoloDataset | None) -> tuple[float, float]:
-    """Of an epoch, and of what comes before the first step of a stage, measured on a copy of the body."""
-    heads, sample = data.heads, copy.copy(data)  # which counts epochs of its own
-    with _chance_untouched():
-        model = create_model(
-            with_heads(body, None, heads.input_shape),
-            heads.input_shape,
-            heads.anchors,
-            heads.num_classes,
-            anchor_mask=heads.anchor_mask,
-            targets=data.targets,
-        )
-        model.compile(optimizer=keras.optimizers.Adam(1e-4), loss={"yolo_loss": identity_loss})
-        model.optimizer.build(model.trainable_variables)
+def _measure(body: keras.Model, data: YoloDataset, folder: Path, validation: YoloDataset | None) -> tuple[float, float]:
+    """Seconds of an epoch, and of what a stage takes before its first step; by training a copy of the body."""
+    heads = data.heads
+    data, validation = copy.copy(data), copy.copy(validation)  # which count epochs of their own
+    twin = with_heads(body, None, heads.input_shape)
+    settings = {"anchor_mask": heads.anchor_mask, "targets": data.targets}
+    model = create_model(twin, heads.input_shape, heads.anchors, heads.num_classes, **settings)
+    model.compile(optimizer=keras.optimizers.Adam(1e-4), loss={"yolo_loss": identity_loss})
+    model.optimizer.build(model.trainable_variables)
 
-        def fit(steps):
-            begun = time.monotonic()
-            model.fit(sample, steps_per_epoch=steps, shuffle=False, verbose=0)
-            return time.monotonic() - begun
+    def fit(steps, **options):
+        begun = time.monotonic()
+        model.fit(data, steps_per_epoch=steps, shuffle=False, verbose=0, **options)
+        return time.monotonic() - begun
 
-        first, step = fit(1), fit(1)
-        compiling = max(0.0, first - step)
-        steps = int(np.clip(MEASURED / step, 1, len(data)))
-        if steps > 1:
-            step = fit(steps) / steps
-        with tempfile.TemporaryDirectory(dir=folder) as place:
-            checkpoint = Checkpoint(place, model)
-            checkpoint.set_model(model)
-            checkpoint.set_params({"epochs": 1})
-            begun = time.monotonic()
-            checkpoint.on_epoch_end(0)
-            saving = time.monotonic() - begun
-    del model, checkpoint
-    gc.collect()  # a GPU has no room for both
+    first, step = fit(1, validation_data=validation, validation_steps=1), fit(1)
+    compiling = max(0.0, first - step)
+    steps = int(np.clip(MEASURED / step, 1, len(data)))
+    if steps > 1:
+        step = fit(steps) / steps
+    with tempfile.TemporaryDirectory(dir=folder) as place:
+        checkpoint = Checkpoint(place, twin)
+        checkpoint.set_model(model)
+        checkpoint.set_params({"epochs": 1})
+        begun = time.monotonic()
+        checkpoint.on_epoch_end(0)
+        saving = time.monotonic() - begun
     photographs = VALIDATION * len(validation.annotations) if validation else 0
     return step * (len(data) + photographs / data.batch_size) + saving, compiling
 

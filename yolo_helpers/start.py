@@ -150,8 +150,8 @@ def start_from(
             count, _ = load_weights(body, weights, but_heads=not keeps_heads)
             new = layers_from(body, count) + ([] if keeps_heads else output_convolutions(body))
             new_layers = list({id(layer): layer for layer in new}.values())
-            known = "the course's smear network" if start == SMEARS else weights
-            description = f"{known}, {'heads included' if keeps_heads else 'all but its heads'}"
+            what = start if start in (*NETWORKS, SMEARS) else weights
+            description = f"{what}, {'heads included' if keeps_heads else 'all but its heads'}"
         if len(body.outputs) == 2 and not keeps_heads:
             gets_head = has_small_objects(box_sizes(photographs, input_shape)) if fine_head is None else fine_head
         if gets_head:

@@ -19,7 +19,7 @@ from yolo_helpers.plots.judged import (
 )
 from yolo_helpers.plots.loss import show_grid, show_overlap, show_replicas, show_slot
 from yolo_helpers.plots.photographs import save_boxes, save_photographs, show_boxes, show_photographs
-from yolo_helpers.plots.training import show_anchors, show_frozen, show_history, show_progress
+from yolo_helpers.plots.training import show_anchors, show_frozen, show_history, show_memory, show_progress
 
 __all__ = [
     "COLOURS",
@@ -33,6 +33,7 @@ __all__ = [
     "show_frozen",
     "show_grid",
     "show_history",
+    "show_memory",
     "show_mistakes",
     "show_overlap",
     "show_photographs",

@@ -177,3 +177,50 @@ def show_history(history: Mapping[str, Sequence], figures: Sequence[str], ax: Ax
     ax.legend(fontsize=8)
     ax.spines[["top", "right"]].set_visible(False)
     return ax
+
+
+def show_memory(
+    parts_by_name: Mapping[str, Mapping[str, int]],
+    limit: int | None = None,
+    measured: Mapping[str, int] | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Counted memory of some trainings, a bar each, part by part, beside what a device has and what was measured.
+
+    Args:
+        parts_by_name: name of a training -> what `count_memory` returned for it.
+        limit: bytes that a device has; None for none.
+        measured: name of a training -> bytes, where they are known.
+        ax: where to draw; a new figure when None.
+
+    Returns:
+        The axes.
+    """
+    ax = ax or plt.subplots(figsize=(9, 1.4 + 0.45 * len(parts_by_name)), layout="constrained")[1]
+    rows, left = np.arange(len(parts_by_name)), np.zeros(len(parts_by_name))
+    for number, part in enumerate(dict.fromkeys(part for parts in parts_by_name.values() for part in parts)):
+        width = np.array([parts.get(part, 0) for parts in parts_by_name.values()]) / 1e9
+        hatch = ("", "////", "", "....", "", "xxxx")[number % 6]
+        style = {"color": COLOURS[(1, 5, 2, 4, 3, 6)[number % 6]], "hatch": hatch, "edgecolor": "white"}
+        ax.barh(rows, width, left=left, height=0.6, label=part, **style)
+        left += width
+    for row, (name, total) in enumerate(zip(parts_by_name, left, strict=True)):
+        ax.annotate(
+            f"{total:.{2 if total < 1 else 1}f}",
+            (total, row),
+            (4, 0),
+            textcoords="offset points",
+            fontsize=9,
+            va="center",
+        )
+        if name in (measured or {}):
+            style = {"marker": "D", "color": "black", "markeredgecolor": "white", "markersize": 8, "linestyle": "none"}
+            ax.plot(measured[name] / 1e9, row, label="measured", zorder=3, **style)
+    if limit is not None:
+        ax.axvline(limit / 1e9, color=COLOURS[0], linestyle="--", linewidth=2, label=f"{limit / 1e9:.3g} GB")
+    handles = dict(zip(*reversed(ax.get_legend_handles_labels()), strict=True))  # "measured" once
+    ax.legend(handles.values(), handles, loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize=9, frameon=False)
+    ax.set_yticks(rows, list(parts_by_name), fontsize=9)
+    ax.set(xlabel="GB", xlim=(0, 1.08 * ax.get_xlim()[1]), ylim=(len(rows) - 0.5, -0.5))
+    ax.spines[["top", "right"]].set_visible(False)
+    return ax

@@ -23,6 +23,14 @@ KINDS = {  # told apart by colour, and by line
     "missed": {"edgecolor": COLOURS[1], "linestyle": (0, (3, 1.5)), "linewidth": 1.8},
     "wrong": {"edgecolor": COLOURS[0], "linestyle": "-", "linewidth": 2.4},
 }
+_IN_A_ROW = {  # of a legend
+    "ncols": 3,
+    "fontsize": 8,
+    "frameon": False,
+    "handlelength": 1.6,
+    "handletextpad": 0.5,
+    "columnspacing": 1.2,
+}
 
 
 def show_verdict(
@@ -106,16 +114,6 @@ def save_verdicts(
     figure = Figure(dpi=100, layout="constrained")
     show_verdicts(annotations, judged, class_names, columns=1, figure=figure, title=title)
     save_figure(figure, path)
-
-
-_IN_A_ROW = {
-    "ncols": 3,
-    "fontsize": 8,
-    "frameon": False,
-    "handlelength": 1.6,
-    "handletextpad": 0.5,
-    "columnspacing": 1.2,
-}
 
 
 def _counted(judged: Sequence[Verdict]) -> list[Rectangle]:
@@ -210,6 +208,9 @@ def show_threshold(
 
     Returns:
         The axes of the photograph, of the counts and of the curve.
+
+    Raises:
+        ValueError: if the two lists differ in length.
     """
     judged = verdicts(annotations, detections, class_names)
     scores = np.concatenate([part.scores for verdict in judged for part in (verdict.right, verdict.wrong)])

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
-from matplotlib.ticker import FixedLocator, NullLocator, ScalarFormatter
+from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator, ScalarFormatter
 
 from yolo_helpers.anchors import Heads, anchor_iou, box_sizes
 from yolo_helpers.annotations import Annotation
@@ -174,6 +174,7 @@ def show_history(history: Mapping[str, Sequence], figures: Sequence[str], ax: Ax
         marker = MARKERS[number % len(MARKERS)]
         ax.plot(*zip(*known, strict=True), marker=marker, markersize=4, color=COLOURS[number], label=figure)
     ax.set_xlabel("epoch")
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.legend(fontsize=8)
     ax.spines[["top", "right"]].set_visible(False)
     return ax

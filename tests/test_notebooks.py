@@ -2,6 +2,7 @@
 
 import base64
 import functools
+import io
 import re
 import shutil
 import statistics
@@ -10,8 +11,10 @@ import subprocess
 import sys
 
 import nbformat
+import numpy as np
 import pytest
 from bs4 import BeautifulSoup
+from PIL import Image
 
 from tools.build_notebooks import (
     KERNEL,
@@ -403,6 +406,35 @@ def test_a_slider_leaves_its_first_picture_and_no_widget(tmp_path):
     # A PNG file gives its width and its height in the bytes 16 to 24.
     width, height = struct.unpack(">2I", base64.b64decode(picture.data["image/png"])[16:24])
     assert height > 1.5 * width, "not the picture of the slider's own value"
+
+
+PHOTOGRAPH = """\
+import io
+import numpy as np
+from IPython.display import Image as Shown, display
+from PIL import Image
+noise = np.random.default_rng(0).integers(100, 130, (250, 250, 3), np.uint8)
+noise[:100] = 255, 0, 0
+file = io.BytesIO()
+Image.fromarray(noise).save(file, "PNG")
+display(Shown(file.getvalue()))
+"""
+
+
+def test_large_pictures_get_smaller_and_look_the_same(tmp_path):
+    path = tmp_path / "01.ipynb"
+    nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(PHOTOGRAPH)]), path)
+    assert rebuild(path).returncode == 0
+    kept = base64.b64decode(nbformat.read(path, as_version=4).cells[0].outputs[0].data["image/png"])
+    rng, before = np.random.default_rng(0), io.BytesIO()
+    noise = rng.integers(100, 130, (250, 250, 3), np.uint8)
+    noise[:100] = 255, 0, 0
+    Image.fromarray(noise).save(before, "PNG")
+    assert len(before.getvalue()) > 75_000 and len(kept) < 0.6 * len(before.getvalue())
+    shown = np.asarray(Image.open(io.BytesIO(kept)).convert("RGB")).astype(int)
+    assert np.abs(shown - noise).mean() < 4 and np.abs(shown[:100] - noise[:100]).max() < 4
+    after = path.read_bytes()
+    assert "changed" not in rebuild(path).stdout and path.read_bytes() == after
 
 
 def test_a_failing_notebook_keeps_its_file(tmp_path):

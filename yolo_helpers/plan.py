@@ -233,7 +233,7 @@ def _epochs(
     total = int(np.clip(left / seconds, FEWEST, MOST))
     takes, given = (total * seconds + stages * compiling) / 60, f"{minutes:g} minute{'s' * (minutes != 1)}"
     if total * seconds > left:
-        what = f"{given} are too few for {FEWEST} epochs, the least, which take about {takes:.2g}"
+        what = f"{given} are too few for {FEWEST} epochs, the least, which take about {takes:.2g} minutes"
     else:
         what = f"{total} epochs fit into {given}" + (" and are the most" if total == MOST else "")
     print(f"An epoch takes about {seconds:.2g} s here: {what}.")

@@ -223,7 +223,7 @@ def test_a_training_goes_on_with_the_stages_that_it_began_with(micro, clock, tmp
         ({"data": YoloDataset(data.annotations, data.heads, 8)}, "batch_size 4"),
         ({"data": YoloDataset(data.annotations[:9], data.heads, 4)}, "photographs 16"),
     ):
-        with pytest.raises(ValueError, match=f"has {found}: "):
+        with pytest.raises(ValueError, match=f"planned with {found}: "):
             choose_stages(**{"plan": plan, "data": data, "folder": tmp_path, "minutes": 10} | changed)
     assert choose_stages(plan, data, tmp_path, 10) == first
     (tmp_path / STATE).unlink()  # no training yet, so it may be planned anew

@@ -24,7 +24,7 @@ from yolo_helpers.memory import count_memory
 from yolo_helpers.model import with_heads
 from yolo_helpers.run_folder import PLAN, STATE, stored
 from yolo_helpers.start import SMEARS, Start, start_from
-from yolo_helpers.training import Stage
+from yolo_helpers.training import Stage, own_sentences
 from yolo_helpers.training_model import create_model
 
 PROFILES = ("auto", "laptop", "gpu")
@@ -184,13 +184,15 @@ def choose_stages(
         learning_rate: as in `Start.stages`.
 
     Raises:
-        ValueError: if the folder holds a training that was planned otherwise, or minutes are not above 0.
+        ValueError: if the folder holds a training that was planned otherwise, a photograph does not open, or minutes
+            are not above 0.
+        MemoryError: if a step needs more memory than there is.
     """
     if minutes is not None and not minutes > 0:
         raise ValueError(f"minutes: expected a number above 0, found {minutes}.")
     folder = Path(folder)
     settings = {
-        "parameters": plan.start.body.count_params(),
+        "start": plan.start.description,
         "input_shape": list(data.heads.input_shape),
         "precision": plan.precision,
         "batch_size": data.batch_size,
@@ -205,11 +207,10 @@ def choose_stages(
         return [Stage(**stage) for stage in kept]
     if (folder / STATE).exists():
         changed = [f"{name} {before.get(name)}" for name in settings if before.get(name) != settings[name]]
+        was = f"was planned with {'; '.join(changed)}" if before else "was begun without a plan"
         raise ValueError(
-            f"{folder}: the training there has {', '.join(changed)}: to go on with it, set this as it was; for a new "
-            "training, choose another folder."
-            if before
-            else f"{folder}: the training there was begun without a plan: choose another folder."
+            f"{folder}: the training there {was}: to go on with it, set this as it was; for a new one, choose another "
+            "folder."
         )
     folder.mkdir(parents=True, exist_ok=True)
     frozen = None
@@ -224,7 +225,7 @@ def _epochs(
     plan: Plan, data: YoloDataset, folder: Path, minutes: float, validation: YoloDataset | None
 ) -> tuple[int, int]:
     """How many epochs may train the new layers alone, where there is such a stage, and then all: four times as many."""
-    with _chance_untouched():
+    with _chance_untouched(), own_sentences(data):
         seconds, compiling = _measure(plan.start.body, data, folder, validation)
     gc.collect()  # of the copy that was trained: a GPU may have no room for both
     stages = len(plan.start.stages(len(data)))
@@ -232,7 +233,7 @@ def _epochs(
     total = int(np.clip(left / seconds, FEWEST, MOST))
     takes, given = (total * seconds + stages * compiling) / 60, f"{minutes:g} minute{'s' * (minutes != 1)}"
     if total * seconds > left:
-        what = f"{given} are too few for {FEWEST} epochs, the least, which take about {takes:.2g}"
+        what = f"{given} are too few for {FEWEST} epochs, the least, which take about {takes:.2g} minutes"
     else:
         what = f"{total} epochs fit into {given}" + (" and are the most" if total == MOST else "")
     print(f"An epoch takes about {seconds:.2g} s here: {what}.")
@@ -260,7 +261,7 @@ def _measure(body: keras.Model, data: YoloDataset, folder: Path, validation: Yol
     steps = int(np.clip(MEASURED / step, 1, len(data)))
     if steps > 1:
         step = fit(steps) / steps
-    with tempfile.TemporaryDirectory(dir=folder) as place:
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".measuring-") as place:
         checkpoint = Checkpoint(place, twin)
         checkpoint.set_model(model)
         checkpoint.set_params({"epochs": 1})

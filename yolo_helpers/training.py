@@ -178,7 +178,7 @@ def train(
             if verbose:
                 print(f"stage {number}: epochs {start + 1} to {end}, {_what_is_trained(body, stage)}")
             data.epoch = max(start, checkpoint.epoch)  # the epoch's order and changes, as if never interrupted
-            with _own_sentences(data):
+            with own_sentences(data):
                 model.fit(
                     data,
                     validation_data=validation_data,
@@ -229,7 +229,7 @@ def _two_rates(callback: str) -> ValueError:
 
 
 @contextlib.contextmanager
-def _own_sentences(data: YoloDataset) -> Iterator[None]:
+def own_sentences(data: YoloDataset) -> Iterator[None]:
     """Takes what the reader can mend out of the pages that TensorFlow, JAX, PyTorch and Keras make of it."""
     try:
         yield

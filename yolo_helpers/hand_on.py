@@ -83,7 +83,8 @@ def _known(history: dict[str, list]) -> dict[str, list[float]]:
 
 
 def _draw(history: dict[str, list], curves: Sequence[str]) -> Figure:
-    panels = [names for names in ([n for n in LOSSES if n in curves], [n for n in (SCORE,) if n in curves]) if names]
+    panels = [[name for name in names if name in curves] for names in (LOSSES, (SCORE,))]
+    panels = [names for names in panels if names]
     figure = Figure(figsize=(4.5 * len(panels), 3.2), layout="constrained")
     for ax, names in zip(figure.subplots(1, len(panels), squeeze=False, sharex=True)[0], panels, strict=True):
         show_history(history, names, ax)
@@ -113,6 +114,7 @@ def _save(path: Path, figure: Figure) -> Path:
 
 def _page(folder: Path, history: dict[str, list], pictures: Mapping[Path, str]) -> str:
     title = f"Detector {escape(folder.name)}"
+    shown = "".join(_figure(path, sentence) for path, sentence in pictures.items())
     return f"""<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -127,8 +129,7 @@ def _page(folder: Path, history: dict[str, list], pictures: Mapping[Path, str]) 
 {_table(_facts(folder, history))}
 <h2>How good it is</h2>
 {_judged(folder)}
-<h2>Pictures</h2>
-{"".join(_figure(path, sentence) for path, sentence in pictures.items())}
+{shown and f"<h2>Pictures</h2>{shown}"}
 <h2>How to use it</h2>
 {_use(folder)}
 </body>

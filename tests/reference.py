@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import pytest
 
-from yolo_helpers.anchors import DATA
+from yolo_helpers.anchors import DATA, Heads
 from yolo_helpers.annotations import read_annotations
 from yolo_helpers.boxes import letterbox
 from yolo_helpers.darknet import build_body, load_weights, read_cfg
@@ -215,5 +215,14 @@ def write_smear_run(folder, class_names=CLASS_NAMES):
     heads, body = read_cfg(cfg, weights), build_body(cfg)
     load_weights(body, weights)
     write_run(folder, body, heads, class_names, {"train": read_annotations(DATA / "smears" / "annotations.txt")[0]})
+    body.save_weights(folder / BEST)
+    return folder
+
+
+def write_small_run(folder):
+    """The folder of a training that ended with one convolution, for where it does not matter what is found."""
+    inputs = keras.Input((32, 32, 3))
+    body = keras.Model(inputs, [keras.layers.Conv2D(18, 32)(inputs)])
+    write_run(folder, body, Heads((32, 32), ANCHORS[:3], 1), ["bird"], {"train": []})
     body.save_weights(folder / BEST)
     return folder

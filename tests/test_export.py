@@ -14,7 +14,7 @@ import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
-from reference import ANCHORS, write_smear_run
+from reference import ANCHORS, write_small_run, write_smear_run
 
 from yolo_helpers import standalone
 from yolo_helpers.anchors import DATA, Heads
@@ -195,11 +195,7 @@ def test_the_papers_beside_the_model(exported):
 
 @pytest.fixture
 def small_run(tmp_path):
-    inputs = keras.Input((32, 32, 3))
-    body = keras.Model(inputs, [keras.layers.Conv2D(18, 32)(inputs)])
-    write_run(tmp_path / "run", body, Heads((32, 32), ANCHORS[:3], 1), ["bird"], {"train": []})
-    body.save_weights(tmp_path / "run" / BEST)
-    return tmp_path / "run"
+    return write_small_run(tmp_path / "run")
 
 
 def test_a_second_export_takes_the_place_of_the_first(small_run):

@@ -118,14 +118,15 @@ def _write_models(model: keras.Model, folder: Path) -> None:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keeps back what TensorFlow says of its own work, through Python and past it, on stderr itself."""
+    """Keeps back what Keras and TensorFlow say of their own work, past Python too, on stderr itself."""
     logger = logging.getLogger("tensorflow")
     level, stderr = logger.level, os.dup(2)
     logger.setLevel(logging.ERROR)
-    with open(os.devnull, "wb") as nowhere:  # noqa: PTH123 - no path
-        os.dup2(nowhere.fileno(), 2)
     try:
-        yield
+        # Keras 3.8 prints, whatever `verbose` is.
+        with Path(os.devnull).open("w", encoding="utf-8") as nowhere, contextlib.redirect_stdout(nowhere):
+            os.dup2(nowhere.fileno(), 2)
+            yield
     finally:
         os.dup2(stderr, 2)
         os.close(stderr)

@@ -82,18 +82,25 @@ def _known(history: dict[str, list]) -> dict[str, list[float]]:
     return {name: values for name, values in curves.items() if values}
 
 
-def _draw(history: dict[str, list], curves: Sequence[str]) -> Figure:
-    panels = [names for names in ([n for n in LOSSES if n in curves], [n for n in (SCORE,) if n in curves]) if names]
+def _draw(history: dict[str, list], curves: dict[str, list[float]]) -> Figure:
+    panels = [[name for name in names if name in curves] for names in (LOSSES, (SCORE,))]
+    panels = [names for names in panels if names]
     figure = Figure(figsize=(4.5 * len(panels), 3.2), layout="constrained")
-    for ax, names in zip(figure.subplots(1, len(panels), squeeze=False, sharex=True)[0], panels, strict=True):
+    for ax, names in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
         show_history(history, names, ax)
         ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, frameon=False)
-        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+        ax.set_xlim(0.5, _epochs(history) + 0.5)
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        values = sum((curves[name] for name in names), [])
         if names == [SCORE]:
             ax.set_ylim(0, 1.02)
-        else:
+        elif max(values) > 10 * min(values) > 0:
             ax.set_yscale("log")
     return figure
+
+
+def _epochs(history: dict[str, list]) -> int:
+    return len(next(iter(history.values())))
 
 
 def _in_words(curves: dict[str, list[float]]) -> str:
@@ -113,6 +120,7 @@ def _save(path: Path, figure: Figure) -> Path:
 
 def _page(folder: Path, history: dict[str, list], pictures: Mapping[Path, str]) -> str:
     title = f"Detector {escape(folder.name)}"
+    shown = "".join(_figure(path, sentence) for path, sentence in pictures.items())
     return f"""<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -127,8 +135,7 @@ def _page(folder: Path, history: dict[str, list], pictures: Mapping[Path, str]) 
 {_table(_facts(folder, history))}
 <h2>How good it is</h2>
 {_judged(folder)}
-<h2>Pictures</h2>
-{"".join(_figure(path, sentence) for path, sentence in pictures.items())}
+{shown and f"<h2>Pictures</h2>{shown}"}
 <h2>How to use it</h2>
 {_use(folder)}
 </body>
@@ -147,7 +154,7 @@ def _facts(folder: Path, history: dict[str, list]) -> list[tuple[str, str]]:
         ("anchors", ", ".join(f"{w:.0f} x {h:.0f}" for w, h in anchors)),
     ]
     if history:
-        facts.append(("epochs", str(len(next(iter(history.values()))))))
+        facts.append(("epochs", str(_epochs(history))))
     scores = _known(history).get(SCORE)
     return [*facts, ("best AP50 in validation", f"{max(scores):.3f}")] if scores else facts
 

@@ -1,11 +1,13 @@
 """A look at a data set: counts, sizes, slots, copies, damage, and whether a training would start."""
 
+import shutil
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from yolo_helpers import progress
-from yolo_helpers.anchors import default_anchors
+from yolo_helpers.anchors import DATA, default_anchors
 from yolo_helpers.annotations import Annotation, read_annotations
 from yolo_helpers.commands import main
 from yolo_helpers.look import look, slots_taken
@@ -106,6 +108,13 @@ def test_all_that_is_wrong_is_said_and_the_command_fails(smears, tmp_path, capsy
     assert [line.split() for line in printed.splitlines() if line.startswith("photographs")] == [["photographs", "10"]]
     with Image.open(out) as picture:
         assert picture.size[0] > 1000
+
+
+def test_a_picture_that_is_missing_is_one_fault_and_not_one_for_each_of_its_boxes(tmp_path):
+    smears = shutil.copytree(DATA / "smears", tmp_path / "smears")
+    (smears / "images" / "smear_0003.png").unlink()
+    (problem,) = look(smears / "coco.json").problems
+    assert "images[3]" in problem and "smear_0003.png" in problem
 
 
 def test_a_data_set_that_is_nothing_is_one_sentence(tmp_path, capsys):

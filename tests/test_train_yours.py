@@ -125,5 +125,5 @@ def test_the_same_settings_run_again_go_on_with_the_training(tmp_path):
 def test_photographs_with_faults_stop_the_lesson_before_it_trains(tmp_path):
     folder = write_coco(tmp_path / "photographs", count=4)
     (folder / "images" / "2.png").unlink()
-    with pytest.raises(CellExecutionError, match="SystemExit: Mend what is listed"):
+    with pytest.raises(CellExecutionError, match="No training would start"):
         run(with_settings(PHOTOGRAPHS=str(folder)), until="train")

@@ -275,6 +275,7 @@ def _train(options: argparse.Namespace) -> int:
         options.parser.error("--minutes chooses the epochs: leave it out, or --epochs and --frozen-epochs")
     keras.utils.set_random_seed(options.seed)
     photographs, validation, test, class_names = _read_parts(options)
+    print(f"{len(photographs)} photographs to learn from, {len(validation)} for validation, {len(test)} for the test")
     fine_head = {"auto": None, "yes": True, "no": False}[options.fine_head]
     plan = choose_plan(
         options.profile,
@@ -290,7 +291,6 @@ def _train(options: argparse.Namespace) -> int:
     )
     start, body, heads = plan.start, plan.start.body, plan.start.heads
     print(plan)
-    print(f"{len(photographs)} photographs to learn from, {len(validation)} for validation, {len(test)} for the test")
     print(f"classes: {', '.join(class_names)}; anchors: {heads.anchors.round().astype(int).tolist()}")
     changes = {name: not getattr(options, f"no_{name}") for name in ("mirror", "colour", "placement")}
 

@@ -41,19 +41,25 @@ def read_coco(
         subset = path.stem.partition("_")[2] or path.stem
         beside = [path.parent.parent, path.parent] if path.parent.name == "annotations" else [path.parent]
         called = dict.fromkeys((subset, path.stem, *re.split("[_.-]", path.stem)))
-        places = [f / inside / name for f in beside for name in called for inside in ("", "images")] + places + beside
+        around = [f / inside / name for f in beside for name in called for inside in ("", "images")]
+        places = list(dict.fromkeys([*around, *places, *beside]))
     records: dict[int | str, Record] = {}
+    faulty: set[int | str] = set()  # images whose fault is told already, so not again with each of their boxes
     for where, entry in _entries(data, "images", path):
         with findings:
             number, name = _id(entry, "id", where), _field(entry, "file_name", str, where)
             if number in records:
                 fail(where, f"the image id {number!r:.60} is there twice, expected each id once.")
+            faulty.add(number)
             size = claimed_size(entry.get("width"), entry.get("height"))
             records[number] = Record(where, pictures.find(name, places, where), [], size)
+            faulty.remove(number)
     boxes = []
     for where, entry in _entries(data, "annotations", path):
         with findings:
             image, category = _id(entry, "image_id", where), _id(entry, "category_id", where)
+            if image in faulty:
+                continue
             if image not in records:
                 fail(where, f"found image_id {image!r:.60}, expected the id of one of the images.")
             if category not in categories:

@@ -55,17 +55,18 @@ def show_anchors(
     anchors = heads.anchors
     fits_best = anchor_iou(sizes, anchors).argmax(1)
     used = np.isin(np.arange(len(anchors)), fits_best)
-    for stride, mask, marker in zip(heads.strides, heads.anchor_mask, "sDo", strict=False):
-        style = {"marker": marker, "fillstyle": "none", "linestyle": "none", "color": "black"}
+    heads_signs = zip(heads.strides, heads.anchor_mask, "PX*", ("dark", "pale", "white"), strict=False)
+    for stride, mask, marker, ground in heads_signs:
+        style = {"marker": marker, "markerfacecolor": "white", "linestyle": "none", "color": "black"}
         for which, width in ((used, 2), (~used, 0.8)):
             chosen = [anchor for anchor in mask if which[anchor]]
             halo = [withStroke(linewidth=width + 2, foreground="white")]
-            of = {"markersize": 10, "markeredgewidth": width, "path_effects": halo, "gid": f"stride {stride}"}
+            of = {"markersize": 13, "markeredgewidth": width, "path_effects": halo, "gid": f"stride {stride}"}
             ax.plot(*anchors[chosen].T, zorder=4, **style, **of)
-        label = f"anchors, stride {stride}: best fit of {np.isin(fits_best, mask).mean():.0%}"
-        entries.append(Line2D([], [], label=label, markersize=7, markeredgewidth=1.6, **style))
+        label = f"anchors, stride {stride}, on {ground}: best fit of {np.isin(fits_best, mask).mean():.0%}"
+        entries.append(Line2D([], [], label=label, markersize=10, markeredgewidth=1.6, **style))
     if not used.all():
-        entries.append(Line2D([], [], linestyle="none", label=f"thin: {(~used).sum()} anchors that fit no box best"))
+        entries.append(Line2D([], [], linestyle="none", label=f"thin: fit no box best ({(~used).sum()})"))
 
     shown = np.concatenate([sizes, anchors])
     low, high = shown.min() / 1.4, shown.max() * 1.4
@@ -208,8 +209,8 @@ def show_memory(
     for row, (name, total) in enumerate(zip(parts_by_name, left, strict=True)):
         ax.annotate(
             f"{total:.{2 if total < 1 else 1}f}",
-            (total, row),
-            (4, 0),
+            (max(total, (measured or {}).get(name, 0) / 1e9), row),
+            (8, 0),
             textcoords="offset points",
             fontsize=9,
             va="center",

@@ -12,7 +12,7 @@ from PIL import Image
 
 from data.make_smears import coco_json, text_lines, voc_xml, yolo_label
 from yolo_helpers.anchors import box_sizes
-from yolo_helpers.annotations import Annotation, AnnotationError, get_classes, read_annotations, write_lines
+from yolo_helpers.annotations import Annotation, AnnotationError, get_classes, read_annotations, survey, write_lines
 
 BCCD = Path(__file__).resolve().parents[2] / "shared" / "data" / "bccd" / "BCCD"
 NAMES = ["cat", "dog"]
@@ -113,6 +113,58 @@ def test_byte_order_mark_and_windows_line_ends(tmp_path, format, change):
     found, names = read_annotations(path)
     assert names == NAMES
     assert [a.boxes.tolist() for a in found] == [a.boxes.tolist() for a in expected]
+
+
+def labelme(folder, stem):
+    Image.new("RGB", (100, 80), (len(stem),) * 3).save(folder / f"{stem}.png")
+    shape = {"label": "cat", "points": [[1, 2], [30, 40]], "shape_type": "rectangle"}
+    put(folder / f"{stem}.json", json.dumps({"shapes": [shape], "imagePath": f"{stem}.png"}).encode())
+
+
+def said(read, *args, **options):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        read(*args, **options)
+    return [str(each.message) for each in caught]
+
+
+@pytest.mark.parametrize("format", ["voc", "labelme"])
+def test_photographs_without_a_file_of_their_own_are_left_out_and_said(tmp_path, format):
+    path, images = tmp_path / "set", tmp_path / "set"
+    if format == "voc":
+        path, images = make(tmp_path / "set", "voc"), tmp_path / "set" / "images"
+    else:
+        path.mkdir()
+        for stem in ("a", "b"):
+            labelme(path, stem)
+    assert said(read_annotations, path) == []
+    for place in (images / "y.png", images / "x.JPG", images / "notes.txt", tmp_path / "far.png"):
+        place.write_bytes(b"never opened")
+    (warning,) = said(read_annotations, path)
+    assert "2 photographs" in warning and "x.JPG" in warning and "y.png" not in warning
+    found = survey(path)
+    assert found.remarks == [warning] and not found.faults
+    assert {a.image_path.name for a in found.parts["train"]}.isdisjoint({"x.JPG", "y.png"})
+
+
+def test_a_photograph_of_another_part_or_with_a_broken_file_is_not_one_without(tmp_path):
+    for part, stem in (("train", "a"), ("valid", "b"), ("valid", "cc")):
+        (tmp_path / part).mkdir(exist_ok=True)
+        labelme(tmp_path / part, stem)
+        (tmp_path / "images").mkdir(exist_ok=True)
+        (tmp_path / part / f"{stem}.png").rename(tmp_path / "images" / f"{stem}.png")
+    for split in (None, "train", "val"):
+        assert said(read_annotations, tmp_path, split=split) == []
+    put(tmp_path / "valid" / "b.json", b"{")
+    found = survey(tmp_path)
+    assert len(found.faults) == 1 and found.remarks == []
+
+
+def test_a_voc_list_may_leave_photographs_out(tmp_path):
+    path = make(tmp_path, "voc")
+    Image.new("RGB", (9, 9)).save(tmp_path / "images" / "more.png")
+    assert len(said(read_annotations, path)) == 1
+    assert said(read_annotations, path, split=put(tmp_path / "list.txt", b"a\nc\n")) == []
 
 
 @pytest.mark.parametrize("format", FORMATS)

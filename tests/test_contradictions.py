@@ -254,6 +254,26 @@ REFUSED = {
         of_lines("a.jpg 60,10,95,40,0", orientation=6),
         r"line 1: .*before the camera's rotation",
     ),
+    "a box that sticks out of a picture with a rotation, where another is right as it is seen": (
+        of_lines("a.jpg 60,10,82,40,0 10,60,40,95,0", orientation=6),
+        r"line 1: (?!.*rotation).*outside='clip'",
+    ),
+    "a box that sticks out a little, and would fit before the rotation": (
+        of_lines("a.jpg 60,10,82,40,0 10,10,40,40,0", orientation=6),
+        r"line 1: (?!.*rotation).*outside='clip'",
+    ),
+    "far outside with a rotation, where another is right as it is seen": (
+        of_lines("a.jpg 60,10,95,70,0 10,60,40,95,0", orientation=6),
+        r"line 1: (?!.*rotation).*outside",
+    ),
+    "parts, which no rotation mends": (
+        of_yolo("0 0.95 0.5 0.5 0.2", orientation=6),
+        r"line 1: (?!.*rotation).*outside",
+    ),
+    "sticks out a little, and would fit with x and y exchanged": (
+        of_lines("a.jpg 10,60,40,83,0"),
+        r"line 1: .*outside='clip'.*x and y have changed places",
+    ),
     "a polygon": (of_yolo("0 0.1 0.1 0.2 0.1 0.2 0.2"), r"line 1: found 7 fields.*polygon"),
     "a turned box": (of_yolo("0 0.1 0.1 0.2 0.1 0.2 0.2 0.1 0.2"), r"line 1: found 9 fields.*turned box"),
     "a score": (of_yolo(f"{HALVES} 0.93"), r"line 1: found 6 fields.*score"),

@@ -117,6 +117,32 @@ def test_a_picture_that_is_missing_is_one_fault_and_not_one_for_each_of_its_boxe
     assert "images[3]" in problem and "smear_0003.png" in problem
 
 
+def test_a_long_list_is_cut_and_its_count_is_not(smears):
+    folder = smears.parent
+    lines = [f"gone_{number:02}.png 1,2,3,4,0" for number in range(31)]
+    smears.write_text(smears.read_text(encoding="utf-8") + "\n".join(lines), encoding="utf-8")
+    found = look(smears)
+    assert len(found.problems) == 31
+    printed = str(found)
+    shown = [line.strip() for line in printed.splitlines() if "gone_" in line]
+    assert shown == found.problems[:20] and "and 11 more" in printed and "31 things" in printed
+    found.problems = found.problems[:20]
+    assert "gone_19" in str(found) and "more" not in str(found)
+    assert (folder / "smear_0000.png").exists()
+
+
+def test_a_zip_is_unpacked_beside_itself_and_looked_at(smears, tmp_path, monkeypatch, capsys):
+    packed = shutil.make_archive(str(tmp_path / "packed"), "zip", smears.parent)
+    monkeypatch.chdir(tmp_path)
+    for _ in range(2):  # the second time it is there
+        assert main(["look", packed]) == 0
+        rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+        assert ["photographs", "12"] in rows
+    assert sorted(each.name for each in (tmp_path / "packed").glob("*.png")) == sorted(
+        each.name for each in smears.parent.glob("*.png")
+    )
+
+
 def test_a_data_set_that_is_nothing_is_one_sentence(tmp_path, capsys):
     assert main(["look", str(tmp_path / "gone"), "--out", str(tmp_path / "look.png")]) == 1
     assert "gone: there is no such file or folder" in capsys.readouterr().out

@@ -34,6 +34,7 @@ from yolo_helpers.hand_on import hand_on
 from yolo_helpers.images import IMAGE_SUFFIXES, ImageError, open_image
 from yolo_helpers.look import look
 from yolo_helpers.model import inference_model, read_weights
+from yolo_helpers.photographs import bring_photographs
 from yolo_helpers.plan import PRECISIONS, PROFILES, choose_plan, choose_stages
 from yolo_helpers.plots import save_boxes, save_photographs
 from yolo_helpers.run_folder import BEST, TEST, load_detector
@@ -97,6 +98,7 @@ def _add_look(commands) -> None:
 def _look(options: argparse.Namespace) -> int:
     if max(len(options.path), len(options.validation or ())) > 2:
         options.parser.error("a data set is one path, and for Pascal VOC a list of names after it")
+    _unpack(options.path, options.validation)
     if options.path[0].is_dir() and options.path[0].resolve() in options.out.resolve().parents:
         raise ValueError(f"{options.out}: the picture would become one of the data set's own: choose another --out.")
     found = look(
@@ -266,6 +268,13 @@ def _data_options(options: argparse.Namespace) -> dict:
     }
 
 
+def _unpack(*sources: list[Path] | None) -> None:
+    """Puts in place of each zip archive the folder beside it that it is unpacked into."""
+    for paths in sources:
+        if paths and paths[0].suffix.lower() == ".zip":
+            paths[0] = bring_photographs(paths[0], paths[0].parent)
+
+
 def _train(options: argparse.Namespace) -> int:
     if max(len(paths or ()) for paths in (options.train, options.validation, options.test)) > 2:
         options.parser.error("--train, --validation and --test take one path, and for Pascal VOC a split file after it")
@@ -273,6 +282,7 @@ def _train(options: argparse.Namespace) -> int:
         options.parser.error("--epochs and --frozen-epochs are both 0, so that nothing would be trained")
     if options.minutes and (options.epochs is not None or options.frozen_epochs is not None):
         options.parser.error("--minutes chooses the epochs: leave it out, or --epochs and --frozen-epochs")
+    _unpack(options.train, options.validation, options.test)
     keras.utils.set_random_seed(options.seed)
     photographs, validation, test, class_names = _read_parts(options)
     print(f"{len(photographs)} photographs to learn from, {len(validation)} for validation, {len(test)} for the test")

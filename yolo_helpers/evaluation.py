@@ -16,6 +16,7 @@ from yolo_helpers.annotations import Annotation
 from yolo_helpers.boxes import box_area
 from yolo_helpers.detection import Detections, detect
 
+LEAST_THRESHOLD = 0.05  # below, a box is right by chance
 SCORE_THRESHOLD = 0.01  # average precision looks at the weak detections too
 SIZES = ("small", "medium", "large")  # pycocotools' own, after "all"
 IOUS = 10  # pycocotools' own: 0.50, 0.55 … 0.95
@@ -98,6 +99,7 @@ def best_threshold(
 ) -> tuple[float, float]:
     """The score threshold for `detect` that finds most and errs least: the one with the highest F1 over all classes.
 
+    It is 0.05 or more: where next to nothing is found, one right box among hundreds of wrong ones would win below.
     Choose it on the validation photographs; on those of the test it would flatter the figures that follow.
 
     Args:
@@ -108,13 +110,16 @@ def best_threshold(
         The threshold, and its F1: 2 right / (found + true boxes), from 0 to 1; right is from an IoU of 0.5.
 
     Raises:
-        ValueError: if no detection is right.
+        ValueError: if no detection with such a score is right.
     """
     judge = _judge(annotations, detections, class_names)
     verdicts = [pair for image in _at_iou_50(judge) for pair in zip(image["dtScores"], image["dtMatches"][0] > 0)]
-    verdicts.sort(key=lambda pair: -pair[0])
+    verdicts = sorted((pair for pair in verdicts if pair[0] >= LEAST_THRESHOLD), key=lambda pair: -pair[0])
     if not any(right for _, right in verdicts):
-        raise ValueError("No detection fits a true box, so no threshold is best: train on, or give other photographs.")
+        raise ValueError(
+            f"No detection with a score of {LEAST_THRESHOLD:g} or more fits a true box, so no threshold is best: train "
+            "on, or give other photographs."
+        )
     scores, right = np.array(verdicts).T
     truth = sum(len(annotation.boxes) for annotation in annotations)
     f1 = 2 * right.cumsum() / (np.arange(1, len(right) + 1) + truth)

@@ -28,12 +28,13 @@ from yolo_helpers.progress import progress
 from yolo_helpers.start import SMALL_AREA, has_small_objects
 
 NAMES_OF_FORMATS = {"text": "keras-yolo3", "voc": "Pascal VOC", "coco": "COCO", "yolo": "YOLO", "labelme": "labelme"}
+SHOWN = 20  # of what is doubtful or wrong, when printed
 NARROW = 2.0  # pixels of the input: what is narrower leaves hardly a trace there
 
 
 @dataclass
 class Look:
-    """What a look at a data set found; `print` it.
+    """What a look at a data set found; `print` it, which shows at most twenty things wrong and twenty doubtful.
 
     Attributes:
         format: of the annotations, as `read_annotations` names it; "" if it was not recognised.
@@ -72,7 +73,8 @@ class Look:
     def __str__(self) -> str:
         lines = [*self._counts(), "", *self._sizes(), ""]
         for title, sentences in (("Doubtful", self.remarks), ("Wrong", self.problems)):
-            lines += [f"{title}:", *(f"  {sentence}" for sentence in sentences), ""] if sentences else []
+            shown = [*sentences[:SHOWN], *([f"… and {len(sentences) - SHOWN} more"] if len(sentences) > SHOWN else [])]
+            lines += [f"{title}:", *(f"  {sentence}" for sentence in shown), ""] if shown else []
         count = len(self.problems)
         things = "one thing is" if count == 1 else f"{count} things are"
         verdict = "Nothing wrong was found: a training would start. Whether the boxes are right, only you can see."
@@ -215,7 +217,7 @@ def _look_at_slots(found: Look) -> None:
     if narrow:
         found.remarks.append(
             f"{narrow} of {len(found.sizes)} boxes are narrower or lower than {NARROW:g} pixels on the input: choose a "
-            "larger one (--input-shape), or cut the photographs into parts."
+            "larger one (--input-shape, in lesson 04 INPUT_SHAPE), or cut the photographs into parts."
         )
 
 

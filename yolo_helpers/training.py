@@ -246,10 +246,10 @@ def own_sentences(data: YoloDataset) -> Iterator[None]:
 
 def _out_of_memory(data: YoloDataset) -> str:
     (height, width), count = data.heads.input_shape, min(data.batch_size, len(data.annotations))
-    halve = f"halve it (--batch-size {count // 2}), " if count > 1 else ""
+    halve = f"halve it (--batch-size {count // 2}, in lesson 04 BATCH_SIZE), " if count > 1 else ""
     return (
         f"There is not enough memory for a batch of {count} at {height} x {width} pixels: {halve}take a smaller input "
-        "(--input-shape), or on a GPU half precision (--precision)."
+        "(--input-shape, INPUT_SHAPE), or on a GPU half precision (--precision, PRECISION)."
     )
 
 

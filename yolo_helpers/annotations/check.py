@@ -22,7 +22,9 @@ MIN_SIDE = 1e-3  # pixels: what is narrower has no area, only rounding
 SLACK = 1.01  # pixels a box may reach outside its image: one, and what rounding to a few digits adds
 LITTLE = 0.1  # of the image's side: boxes that reach out farther belong to another image, or are no pixels
 SLOW = 0.05  # seconds to open an image, a thousand times what it takes in benchmarks/annotations.py
-SKIP_EMPTY = "correct it, or leave such boxes out with zero_area='skip' (--zero-area)"
+LESSON = "in lesson 04 SKIP_BAD_BOXES"
+SKIP_EMPTY = f"correct it, or leave such boxes out with zero_area='skip' (--zero-area, {LESSON})"
+CUT = f"correct it, or cut or leave out such boxes with outside='clip' or 'skip' (--outside, {LESSON})"
 COPY_FIRST = (
     "training opens each of them in every epoch, so copy the data set to this computer's own disk first (on Colab: out "
     "of the mounted drive)."
@@ -93,7 +95,7 @@ class Check:
                 with self.findings:
                     box = record.boxes[index - start]
                     self._check_class(box, labels)
-                    kept[index] = self._keeps(box, corners[index], limits[index], header, turned)
+                    kept[index] = self._keeps(box, index - start, corners[start:end], limits[index], header, turned)
             boxes, of_image = cut[start:end], classes[start:end]
             if wrong[start:end].any():
                 boxes, of_image = boxes[kept[start:end]], of_image[kept[start:end]]
@@ -163,8 +165,9 @@ class Check:
         expected = f"0 to {count - 1}, since there are {count} names" if count > 1 else "0, since there is one name"
         fail(box.where, f"found class {box.label!r:.60}, expected {expected}{cause}.")
 
-    def _keeps(self, box: Box, corners: np.ndarray, limit: np.ndarray, header: Header, turned: bool) -> bool:
-        """Refuses a box that is not right, or says whether it is kept."""
+    def _keeps(self, box: Box, index: int, every: np.ndarray, limit: np.ndarray, header: Header, turned: bool) -> bool:
+        """Refuses a box that is not right, or says whether it is kept; `every` are the corners of the photograph's."""
+        corners = every[index]
         shown = "x_min {:g}, y_min {:g}, x_max {:g}, y_max {:g}".format(*corners)
         beyond = np.maximum(-corners, corners - limit)
         if self._are_parts(corners[None], limit[None])[0]:
@@ -174,10 +177,9 @@ class Check:
                 "width and height, or export again.",
             )
         if (corners[2:] - corners[:2] >= MIN_SIDE).all() and (beyond > SLACK).any():
-            little = (beyond <= LITTLE * limit).all()
-            if not little or self.outside == "error":
+            if self.outside == "error" or not sticks_out_little(corners, limit):
                 place = "outside the image of {:g} x {:g} pixels (width x height)".format(*limit[:2])
-                fail(box.where, f"found {shown}, {place}: {self._cause(corners, limit, header, turned, little)}.")
+                fail(box.where, f"found {shown}, {place}: {self._cause(index, every, limit, header, turned)}.")
             what = "are clipped at its border" if self.outside == "clip" else "are left out"
             self.findings.remark(f"boxes reach outside their image and {what}", f"{box.where}: found {shown}")
             if self.outside == "skip":
@@ -201,19 +203,23 @@ class Check:
             small |= (corners[:, 2:] - corners[:, :2] < 1).all(1)
         return small & (corners[:, :2] <= 1).all(1) & (limits.max(1, initial=0) > 2)
 
-    def _cause(self, corners: np.ndarray, limit: np.ndarray, header: Header, turned: bool, little: bool) -> str:
+    def _cause(self, index: int, every: np.ndarray, limit: np.ndarray, header: Header, turned: bool) -> str:
         """Why a box may lie outside, the likeliest first, and what helps."""
-        width, height = limit[:2]
-        if header.orientation >= 5 and fits(corners, height, width):
+        (width, height), corners = limit[:2], every[index]
+        little = sticks_out_little(every, limit)
+        # One box over the edge says nothing of the rotation, where the others are right as the photograph stands.
+        fits_turned = header.orientation >= 5 and all(fits(each, height, width) for each in every)
+        if fits_turned and self.form != "parts" and not little.all():
             if turned:
                 return "it fits the image as it is seen (EXIF), so exchange width and height in the file"
             return "it fits the image before the camera's rotation (EXIF), so store the image turned and export again"
         for words, other in self._other_readings(corners):
             if fits(other, width, height):
-                really = ", or if it really sticks out a little, outside='clip' or 'skip' (--outside)" if little else ""
-                return f"{words}, most likely: check this box and others, and export again{really}"
-        if little:
-            return "correct it, or cut or leave out such boxes with outside='clip' or 'skip' (--outside)"
+                if little[index]:
+                    return f"{CUT}; or, if most boxes look wrong, {words}: export again"
+                return f"{words}, most likely: check this box and others, and export again"
+        if little[index]:
+            return CUT
         return "it belongs to another image or another size of it, most likely: correct it, or leave the image out"
 
     def _other_readings(self, corners: np.ndarray) -> list[tuple[str, np.ndarray]]:
@@ -256,6 +262,11 @@ def fits(corners: np.ndarray, width: float, height: float) -> bool:
     """Whether corners (4,) are those of a box on an image."""
     inside = corners.min() >= -SLACK and corners[2] <= width + SLACK and corners[3] <= height + SLACK
     return bool(inside and corners[0] < corners[2] and corners[1] < corners[3])
+
+
+def sticks_out_little(corners: np.ndarray, limit: np.ndarray) -> np.ndarray:
+    """Which boxes, corners (..., 4), reach out of an image, limit (4,), by no more than may be cut off."""
+    return (np.maximum(-corners, corners - limit) <= LITTLE * limit).all(-1)
 
 
 def turn(boxes: np.ndarray, header: Header) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 import contextlib
 import gc
+import os
 import re
 import warnings
 from collections.abc import Iterator, Sequence
@@ -27,9 +28,12 @@ from yolo_helpers.annotations.split import shared_photographs
 from yolo_helpers.annotations.text import listed_pictures, read_lines
 from yolo_helpers.annotations.voc import read_voc
 from yolo_helpers.annotations.yolo import read_yolo
+from yolo_helpers.files import list_files
+from yolo_helpers.images import IMAGE_SUFFIXES
 
 READERS = {"text": read_lines, "voc": read_voc, "coco": read_coco, "yolo": read_yolo, "labelme": read_labelme}
 FORMS = {"text": "corners", "voc": "corners", "coco": "sizes", "yolo": "parts", "labelme": "corners"}
+OWN_FILE = {"voc": "XML", "labelme": "JSON"}  # formats whose files name their pictures, and not the other way round
 
 
 def read_annotations(
@@ -48,7 +52,8 @@ def read_annotations(
     format then in the same places seen from the current folder, as in keras-yolo3. Names are taken as written: `%20` is
     no space, unless only an image with the space is there. A box up to one pixel outside its image is clipped.
     An image listed twice is an error, since one of its entries would teach that the other's objects are background.
-    An image without boxes is one without objects, and so is a YOLO image without a label file.
+    An image without boxes is one without objects, and so is a YOLO image without a label file. In voc and labelme an
+    image without a file is left out, with a warning where others of its folder have one.
     COCO's crowd regions are left out, VOC's difficult objects kept. Where the file says the size of the image that was
     annotated, it must be the image's; if it is the size before the camera's rotation (EXIF), the boxes are turned with
     the image. What is read but looks doubtful is said in a warning, one of each kind, with how often and where first.
@@ -229,8 +234,10 @@ class _Reading:
         reader = READERS[layout.format]
         records: dict[str, list[Record]] = {part: [] for part in chosen}
         found: dict[str, object] | None = None
+        named: set[str] = set()
         # The names come from all parts, whichever is asked for: train and test must count classes alike.
-        for part, sources in {**layout.parts, **chosen}.items():
+        every = {**layout.parts, **chosen}
+        for part, sources in every.items():
             findings = self.findings if part in chosen else Findings(collect=True)
             pictures = Pictures(findings, self.images)
             for source in dict.fromkeys(sources):
@@ -242,10 +249,14 @@ class _Reading:
                     self.findings.notes.append(f"{str(error).rstrip('.')}: this part is left out.")
                     continue
                 records.get(part, []).extend(of_source)
+                named |= {os.path.abspath(record.image_path) for record in of_source}  # noqa: PTH100 - without following links
                 found = self._united(found, names)
         records = {part: each for part, each in records.items() if each or part != "test"}
         if not any(records.values()) and not self.findings.faults:
             fail(self.path, f"no images in it, expected {FORMATS[layout.format]}.")
+        is_listed = any(source.split for sources in every.values() for source in sources)
+        if layout.format in OWN_FILE and not is_listed and not self.findings.faults:  # a file at fault names nothing
+            self._note_unnamed(records, named)
         self.names = self._names(found, [source.path for sources in chosen.values() for source in sources])
         self.totals["photographs"] = sum(map(len, records.values()))
         left_out = len(self.findings.remarks.get(CROWD, ()))
@@ -259,6 +270,15 @@ class _Reading:
                 self._check_objects(part, parts)
         self.findings.notes += [f"{self.path}: {sentence}" for sentence in shared_photographs(parts)]
         return parts
+
+    def _note_unnamed(self, records: dict[str, list[Record]], named: set[str]) -> None:
+        """Says which photographs have no file of their own, in the folders where others have one."""
+        folders = {os.path.abspath(r.image_path.parent): r.image_path.parent for each in records.values() for r in each}  # noqa: PTH100
+        inside = [path for folder in folders.values() for path in list_files(folder, IMAGE_SUFFIXES)]
+        left = [path for path in inside if os.path.abspath(path) not in named]  # noqa: PTH100
+        if left:
+            lack = f"{len(left)} photographs have no {OWN_FILE[self.layout.format]} file and are left out"
+            self.findings.notes.append(f"{self.path}: {lack}; the first is {left[0]}.")
 
     def _united(self, found: dict[str, object] | None, names: dict[str, object] | None) -> dict[str, object] | None:
         """The class names of all files so far. COCO numbers its categories, so each file must have the same."""
@@ -286,7 +306,8 @@ class _Reading:
                 self._renumber(own, place)
             own = list(self.class_names)
         elif own is None:
-            mend = "add it, or pass class_names, for example class_names=get_classes('my_classes.txt') (--classes)"
+            example = "class_names=get_classes('my_classes.txt') (--classes, in lesson 04 CLASSES)"
+            mend = f"add it, or pass class_names, for example {example}"
             folder = self.path if self.path.is_dir() else self.path.parent
             expected = f"expected classes.txt or one .names file in {folder}"
             fail(self.path, f"the class names are not known, {expected}: {mend}.")

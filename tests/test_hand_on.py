@@ -75,7 +75,7 @@ def names_in(path):
 def test_the_zip_holds_all_and_nothing_of_this_computer(trained):
     folder, _ = trained
     path = hand_on(folder)
-    assert path == folder.parent / "my run.zip"
+    assert path == folder / "detector.zip"
     pictures = {"history.png", *(f"found-{epoch:04d}.png" for epoch in (1, 2, 3))}
     assert names_in(path) == ALWAYS | {HISTORY, TEST} | pictures
     paths = [os.fsencode(folder.parent), b"own-photographs"]
@@ -83,6 +83,16 @@ def test_the_zip_holds_all_and_nothing_of_this_computer(trained):
         assert {name.partition("/")[0] for name in file.namelist()} == {"my run"}
         assert not [name for name in file.namelist() if any(each in file.read(name) for each in paths)]
     assert paths[0] in (folder / "train.txt").read_bytes()
+
+
+def test_what_is_the_readers_own_is_neither_written_over_nor_packed(tmp_path):
+    folder = write_small_run(tmp_path / "birds")
+    (tmp_path / "birds.zip").write_bytes(b"photographs")
+    for name in ("look.png", "my history.png"):
+        (folder / name).write_bytes(b"a picture")
+    for _ in range(2):  # the second time there is a zip already, which is not packed
+        assert names_in(hand_on(folder)) == ALWAYS
+    assert (tmp_path / "birds.zip").read_bytes() == b"photographs"
 
 
 def test_the_unpacked_zip_is_a_detector(trained, tmp_path):
@@ -112,7 +122,7 @@ def test_the_page_stands_alone_and_shows_the_pictures(trained):
     assert shown == [(folder / name).read_bytes() for name in names]
     alt = [picture["alt"] for picture in page.pictures()]
     assert all(alt) and len({*alt}) == 4 and alt[-1] == 'Of "A" & <b>.'
-    assert "figure-01.png" in names_in(folder.parent / "my run.zip")
+    assert "figure-01.png" in names_in(folder / "detector.zip")
 
 
 def test_the_page_says_what_the_files_say(trained):
@@ -188,10 +198,10 @@ def test_a_folder_without_weights_and_a_full_disk_are_said(trained, tmp_path, mo
         write(file, source, name)
 
     monkeypatch.setattr(zipfile.ZipFile, "write", fails)
-    with pytest.raises(OSError, match=r"my run.zip could not be written \(No space left"):
+    with pytest.raises(OSError, match=r"detector.zip could not be written \(No space left"):
         hand_on(folder)
     assert path.read_bytes() == before
-    assert not [path.name for path in folder.parent.iterdir() if path.name.startswith(".")]
+    assert not [path.name for path in folder.iterdir() if path.name.startswith(".")]
 
 
 def test_the_command_does_both_and_tensorflow_keeps_quiet(tmp_path):
@@ -205,6 +215,6 @@ runpy.run_module("yolo_helpers", run_name="__main__")
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0 and done.stderr == "", done.stderr
     first, second = done.stdout.splitlines()
-    assert first.endswith(str(folder / "export")) and second.endswith(str(tmp_path / "run.zip"))
+    assert first.endswith(str(folder / "export")) and second.endswith(str(folder / "detector.zip"))
     exported = {"classes.txt", "model.json", "detect.py", "detector.tflite", "saved_model/saved_model.pb"}
-    assert {f"export/{name}" for name in exported} <= names_in(tmp_path / "run.zip")
+    assert {f"export/{name}" for name in exported} <= names_in(folder / "detector.zip")

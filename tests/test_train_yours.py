@@ -106,7 +106,7 @@ def test_the_whole_lesson_runs_on_other_photographs(tmp_path, write, names, inpu
     assert list(scores) == [*names, "mean"] and scores["mean"] > 0.5, "large plain shapes are learnt in a minute"
     for name in names:
         assert f"{name:12} AP50" in printed
-    with zipfile.ZipFile(results.with_name("first try.zip")) as packed:
+    with zipfile.ZipFile(results / "detector.zip") as packed:
         inside = packed.namelist()
     assert any(name.endswith("best.weights.h5") for name in inside) and any("export" in name for name in inside)
 

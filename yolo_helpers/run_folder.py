@@ -9,6 +9,7 @@ A folder holds when its training has ended:
     plan.json                       how many epochs, where minutes were given (`yolo_helpers.plan`)
     state.json, state-0005.weights.h5    the checkpoint
     export/, page.html, history.png      what is handed on, of `export` and `hand_on`
+    detector.zip                         all that others need of it, of `hand_on`
 """
 
 import csv

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from reference import ANCHORS, ROOT, write_small_run, write_smear_run
 
 from yolo_helpers.anchors import Heads
-from yolo_helpers.annotations import read_annotations, write_lines
+from yolo_helpers.annotations import Annotation, read_annotations, write_lines
 from yolo_helpers.dataset import YoloDataset
 from yolo_helpers.detection import detect
 from yolo_helpers.evaluation import evaluate
@@ -130,9 +130,12 @@ def test_the_page_says_what_the_files_say(trained):
     hand_on(folder)
     texts = Page(folder / "page.html").texts
     scores = json.loads((folder / TEST).read_text(encoding="utf-8"))
-    for name in (*NAMES, "mean"):
+    judged, _ = read_annotations(folder / "test.txt")
+    counts = np.bincount(np.concatenate([a.classes for a in judged]), minlength=3).tolist()
+    for name, count in zip((*NAMES, "mean"), (*counts, sum(counts)), strict=True):
         row = texts.index(name)
-        assert [texts[row + 1], texts[row + 2]] == [f"{scores[kind][name]:.3f}" for kind in ("AP50", "AP")]
+        assert texts[row + 1 : row + 4] == [str(count), *(f"{scores[kind][name]:.3f}" for kind in ("AP50", "AP"))]
+    assert any(f"On 2 test photographs with {sum(counts)} boxes" in text for text in texts)
     assert "4 for training, 2 for validation" in texts and "3" in texts
     assert f"{max(history['val_AP50']):.3f}" in texts
 
@@ -175,6 +178,20 @@ def test_a_class_without_a_true_box_has_no_number(trained, tmp_path):
     assert texts[texts.index("b") + 1] == texts[texts.index("b") + 2] == "no box" and "nan" not in texts
 
 
+def test_the_boxes_are_counted_without_their_photographs(tmp_path):
+    folder = write_smear_run(tmp_path / "run", ["a", "b", "c"])
+    scores = dict.fromkeys(["a", "b", "c", "mean"], 0.5)
+    write_json(folder / TEST, {"AP50": scores, "AP": scores})
+    gone = [Annotation(tmp_path / "my, gone.jpg", np.ones((n, 4)), np.full(n, 2), (9, 9)) for n in (0, 1200)]
+    write_lines(folder / "test.txt", gone)
+    hand_on(folder)
+    texts = Page(folder / "page.html").texts
+    assert [texts[texts.index(name) + 1] for name in ("a", "b", "c", "mean")] == ["0", "0", "1,200", "1,200"]
+    (folder / "test.txt").write_text("a.jpg 1,2,3\n", encoding="utf-8")
+    with pytest.raises(ValueError, match="test.txt, line 1: found '1,2,3'"):
+        hand_on(folder)
+
+
 def test_the_history_read_is_the_one_written(trained, tmp_path):
     folder, history = trained
     assert read_history(folder) == history
@@ -182,6 +199,15 @@ def test_the_history_read_is_the_one_written(trained, tmp_path):
         (tmp_path / HISTORY).write_text(damaged, encoding="utf-8")
         with pytest.raises(ValueError, match=rf"{HISTORY}: damaged .*copy it again, or take it away"):
             read_history(tmp_path)
+
+
+def test_json_holds_names_as_they_are(trained, tmp_path):
+    folder, _ = trained
+    for name in NAMES:
+        assert name.replace('"', '\\"') in (folder / SETTINGS).read_text(encoding="utf-8")
+    content = {"größe": ["写真 \U0001f600", "\udcff.png", "\\", float("inf")]}
+    write_json(tmp_path / "a.json", content)
+    assert json.loads((tmp_path / "a.json").read_text(encoding="utf-8")) == content
 
 
 def test_a_folder_without_weights_and_a_full_disk_are_said(trained, tmp_path, monkeypatch):

@@ -11,9 +11,21 @@ from pathlib import Path
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from yolo_helpers.annotations import count_boxes
 from yolo_helpers.files import list_files, replacing, write_text
 from yolo_helpers.plots import show_history
-from yolo_helpers.run_folder import BEST, EXPORT, HISTORY, NETWORK, SETTINGS, TEST, check_run, read_history, stored
+from yolo_helpers.run_folder import (
+    BEST,
+    EXPORT,
+    HISTORY,
+    NETWORK,
+    SETTINGS,
+    TEST,
+    TEST_LIST,
+    check_run,
+    read_history,
+    stored,
+)
 
 PAGE, ZIP = "page.html", "detector.zip"
 PARTS = {"train": "training", "validation": "validation"}  # of settings.json
@@ -166,13 +178,20 @@ def _judged(folder: Path) -> str:
     if not (folder / TEST).is_file():
         return "<p>It was not judged on test photographs.</p>"
     ap50, ap = stored(folder / TEST, ["AP50", "AP"])
-    rows = [
-        [name, *("no box" if math.isnan(part[name]) else f"{part[name]:.3f}" for part in (ap50, ap))] for name in ap50
+    columns = [
+        ["no box" if math.isnan(value) else f"{value:.3f}" for value in scores.values()] for scores in (ap50, ap)
     ]
+    heading, judged = ["class", "AP50", "AP"], "the test photographs"
+    if (folder / TEST_LIST).is_file():  # without it the scores are worth showing too
+        photographs, boxes = count_boxes(folder / TEST_LIST)
+        judged = f"{photographs:,} test photographs with {boxes.total():,} boxes"
+        counts = [boxes[number] for number in range(len(ap50) - 1)]  # the last one is the mean
+        columns.insert(0, [f"{count:,}" for count in (*counts, sum(counts))])
+        heading.insert(1, "boxes")
     return (
-        "<p>On the test photographs, from which nothing was learned. 1 is perfect. For AP50 a box is right from an "
-        "overlap (IoU) of 0.5 with a true one; AP is the mean over limits from 0.5 to 0.95.</p>\n"
-        + _table(rows, ("class", "AP50", "AP"))
+        f"<p>On {judged}, from which nothing was learned. 1 is perfect. For AP50 a box is right from an overlap (IoU) "
+        "of 0.5 with a true one; AP is the mean over limits from 0.5 to 0.95. From a dozen boxes a score is partly "
+        "chance.</p>\n" + _table(zip(ap50, *columns, strict=True), heading)
     )
 
 

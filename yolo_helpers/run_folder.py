@@ -28,7 +28,8 @@ from yolo_helpers.model import inference_model
 from yolo_helpers.photographs import DRIVE, mount_drive, on_colab
 
 SETTINGS, NETWORK, BEST = "settings.json", "network.json", "best.weights.h5"
-STATE, HISTORY, TEST, PLAN = "state.json", "history.csv", "test.json", "plan.json"
+STATE, HISTORY, PLAN = "state.json", "history.csv", "plan.json"
+TEST, TEST_LIST = "test.json", "test.txt"
 EXPORT = "export"
 
 

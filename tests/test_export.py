@@ -111,6 +111,26 @@ def test_the_script_alone_finds_what_detect_finds(run, exported, tmp_path):
             assert apart.min() < 1 and abs(scores[same][apart.argmin()] - line["score"]) < 0.01
 
 
+def test_the_scripts_lines_are_json_with_names_as_they_are(run, exported, tmp_path):
+    """Where Python writes ASCII by itself."""
+    shutil.copytree(exported, tmp_path / "alone")
+    about = json.loads((exported / "model.json").read_text(encoding="utf-8"))
+    names = ["Spatz", "größe", "写真"]
+    (tmp_path / "alone" / "model.json").write_text(json.dumps(about | {"classes": names}), encoding="utf-8")
+    photo = os.fsencode("ä ") + (b"\xff.png" if sys.platform == "linux" else b".png")  # of a disk that knows bytes only
+    shutil.copyfile(SMEARS[0], tmp_path / "alone" / os.fsdecode(photo))
+    done = subprocess.run(
+        [sys.executable, "detect.py", ".", photo],
+        cwd=tmp_path / "alone",
+        env=os.environ | {"PYTHONIOENCODING": "ascii"},
+        stdout=subprocess.PIPE,
+        check=True,
+    )
+    said = [json.loads(line) for line in done.stdout.decode("utf-8").splitlines()]
+    assert {line["photo"] for line in said} == {os.fsdecode(photo)} and {line["class"] for line in said} == {*names}
+    assert all(name.encode() in done.stdout for name in names)
+
+
 def test_the_script_is_short_and_imports_nothing_of_the_course(exported):
     text = (exported / "detect.py").read_text(encoding="utf-8")
     imports = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Import | ast.ImportFrom)]

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from reference import ANCHORS, ROOT, write_small_run, write_smear_run
 
 from yolo_helpers.anchors import Heads
-from yolo_helpers.annotations import read_annotations, write_lines
+from yolo_helpers.annotations import Annotation, read_annotations, write_lines
 from yolo_helpers.dataset import YoloDataset
 from yolo_helpers.detection import detect
 from yolo_helpers.evaluation import evaluate
@@ -75,7 +75,7 @@ def names_in(path):
 def test_the_zip_holds_all_and_nothing_of_this_computer(trained):
     folder, _ = trained
     path = hand_on(folder)
-    assert path == folder.parent / "my run.zip"
+    assert path == folder / "detector.zip"
     pictures = {"history.png", *(f"found-{epoch:04d}.png" for epoch in (1, 2, 3))}
     assert names_in(path) == ALWAYS | {HISTORY, TEST} | pictures
     paths = [os.fsencode(folder.parent), b"own-photographs"]
@@ -83,6 +83,16 @@ def test_the_zip_holds_all_and_nothing_of_this_computer(trained):
         assert {name.partition("/")[0] for name in file.namelist()} == {"my run"}
         assert not [name for name in file.namelist() if any(each in file.read(name) for each in paths)]
     assert paths[0] in (folder / "train.txt").read_bytes()
+
+
+def test_what_is_the_readers_own_is_neither_written_over_nor_packed(tmp_path):
+    folder = write_small_run(tmp_path / "birds")
+    (tmp_path / "birds.zip").write_bytes(b"photographs")
+    for name in ("look.png", "my history.png"):
+        (folder / name).write_bytes(b"a picture")
+    for _ in range(2):  # the second time there is a zip already, which is not packed
+        assert names_in(hand_on(folder)) == ALWAYS
+    assert (tmp_path / "birds.zip").read_bytes() == b"photographs"
 
 
 def test_the_unpacked_zip_is_a_detector(trained, tmp_path):
@@ -112,7 +122,7 @@ def test_the_page_stands_alone_and_shows_the_pictures(trained):
     assert shown == [(folder / name).read_bytes() for name in names]
     alt = [picture["alt"] for picture in page.pictures()]
     assert all(alt) and len({*alt}) == 4 and alt[-1] == 'Of "A" & <b>.'
-    assert "figure-01.png" in names_in(folder.parent / "my run.zip")
+    assert "figure-01.png" in names_in(folder / "detector.zip")
 
 
 def test_the_page_says_what_the_files_say(trained):
@@ -120,9 +130,12 @@ def test_the_page_says_what_the_files_say(trained):
     hand_on(folder)
     texts = Page(folder / "page.html").texts
     scores = json.loads((folder / TEST).read_text(encoding="utf-8"))
-    for name in (*NAMES, "mean"):
+    judged, _ = read_annotations(folder / "test.txt")
+    counts = np.bincount(np.concatenate([a.classes for a in judged]), minlength=3).tolist()
+    for name, count in zip((*NAMES, "mean"), (*counts, sum(counts)), strict=True):
         row = texts.index(name)
-        assert [texts[row + 1], texts[row + 2]] == [f"{scores[kind][name]:.3f}" for kind in ("AP50", "AP")]
+        assert texts[row + 1 : row + 4] == [str(count), *(f"{scores[kind][name]:.3f}" for kind in ("AP50", "AP"))]
+    assert any(f"On 2 test photographs with {sum(counts)} boxes" in text for text in texts)
     assert "4 for training, 2 for validation" in texts and "3" in texts
     assert f"{max(history['val_AP50']):.3f}" in texts
 
@@ -165,6 +178,20 @@ def test_a_class_without_a_true_box_has_no_number(trained, tmp_path):
     assert texts[texts.index("b") + 1] == texts[texts.index("b") + 2] == "no box" and "nan" not in texts
 
 
+def test_the_boxes_are_counted_without_their_photographs(tmp_path):
+    folder = write_smear_run(tmp_path / "run", ["a", "b", "c"])
+    scores = dict.fromkeys(["a", "b", "c", "mean"], 0.5)
+    write_json(folder / TEST, {"AP50": scores, "AP": scores})
+    gone = [Annotation(tmp_path / "my, gone.jpg", np.ones((n, 4)), np.full(n, 2), (9, 9)) for n in (0, 1200)]
+    write_lines(folder / "test.txt", gone)
+    hand_on(folder)
+    texts = Page(folder / "page.html").texts
+    assert [texts[texts.index(name) + 1] for name in ("a", "b", "c", "mean")] == ["0", "0", "1,200", "1,200"]
+    (folder / "test.txt").write_text("a.jpg 1,2,3\n", encoding="utf-8")
+    with pytest.raises(ValueError, match="test.txt, line 1: found '1,2,3'"):
+        hand_on(folder)
+
+
 def test_the_history_read_is_the_one_written(trained, tmp_path):
     folder, history = trained
     assert read_history(folder) == history
@@ -172,6 +199,15 @@ def test_the_history_read_is_the_one_written(trained, tmp_path):
         (tmp_path / HISTORY).write_text(damaged, encoding="utf-8")
         with pytest.raises(ValueError, match=rf"{HISTORY}: damaged .*copy it again, or take it away"):
             read_history(tmp_path)
+
+
+def test_json_holds_names_as_they_are(trained, tmp_path):
+    folder, _ = trained
+    for name in NAMES:
+        assert name.replace('"', '\\"') in (folder / SETTINGS).read_text(encoding="utf-8")
+    content = {"größe": ["写真 \U0001f600", "\udcff.png", "\\", float("inf")]}
+    write_json(tmp_path / "a.json", content)
+    assert json.loads((tmp_path / "a.json").read_text(encoding="utf-8")) == content
 
 
 def test_a_folder_without_weights_and_a_full_disk_are_said(trained, tmp_path, monkeypatch):
@@ -188,10 +224,10 @@ def test_a_folder_without_weights_and_a_full_disk_are_said(trained, tmp_path, mo
         write(file, source, name)
 
     monkeypatch.setattr(zipfile.ZipFile, "write", fails)
-    with pytest.raises(OSError, match=r"my run.zip could not be written \(No space left"):
+    with pytest.raises(OSError, match=r"detector.zip could not be written \(No space left"):
         hand_on(folder)
     assert path.read_bytes() == before
-    assert not [path.name for path in folder.parent.iterdir() if path.name.startswith(".")]
+    assert not [path.name for path in folder.iterdir() if path.name.startswith(".")]
 
 
 def test_the_command_does_both_and_tensorflow_keeps_quiet(tmp_path):
@@ -205,6 +241,6 @@ runpy.run_module("yolo_helpers", run_name="__main__")
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0 and done.stderr == "", done.stderr
     first, second = done.stdout.splitlines()
-    assert first.endswith(str(folder / "export")) and second.endswith(str(tmp_path / "run.zip"))
+    assert first.endswith(str(folder / "export")) and second.endswith(str(folder / "detector.zip"))
     exported = {"classes.txt", "model.json", "detect.py", "detector.tflite", "saved_model/saved_model.pb"}
-    assert {f"export/{name}" for name in exported} <= names_in(tmp_path / "run.zip")
+    assert {f"export/{name}" for name in exported} <= names_in(folder / "detector.zip")

@@ -37,7 +37,7 @@ from yolo_helpers.model import inference_model, read_weights
 from yolo_helpers.photographs import bring_photographs
 from yolo_helpers.plan import PRECISIONS, PROFILES, choose_plan, choose_stages
 from yolo_helpers.plots import save_boxes, save_photographs
-from yolo_helpers.run_folder import BEST, TEST, load_detector
+from yolo_helpers.run_folder import BEST, TEST, TEST_LIST, load_detector
 from yolo_helpers.training import TensorBoard, train
 
 
@@ -339,7 +339,7 @@ def _train(options: argparse.Namespace) -> int:
     read_weights(body, options.folder / BEST)
     print(f"the best weights: {options.folder / BEST}")
     if test:
-        write_lines(options.folder / "test.txt", test)
+        write_lines(options.folder / TEST_LIST, test)
         scores = evaluate(inference_model(body, heads.input_shape), test, heads, class_names)
         write_json(options.folder / TEST, scores)
         found = ", ".join(f"{name} {value:.3f}" for name, value in scores["AP50"].items())

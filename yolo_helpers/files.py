@@ -189,8 +189,10 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, content) -> None:
-    """Writes a JSON file whole or not at all, see `replacing`."""
-    write_text(path, json.dumps(content, indent=1))
+    """Writes a JSON file whole or not at all, see `replacing`; umlauts as they are, in UTF-8."""
+    # A file's name that is no text has surrogates, which UTF-8 lacks; with a backslash they are JSON all the same.
+    text = json.dumps(content, indent=1, ensure_ascii=False).encode("utf-8", "backslashreplace")
+    write_text(path, text.decode("utf-8"))
 
 
 # How files begin that are often found under the name of another: what they are, and the mend.

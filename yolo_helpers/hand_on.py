@@ -11,15 +11,28 @@ from pathlib import Path
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from yolo_helpers.annotations import count_boxes
 from yolo_helpers.files import list_files, replacing, write_text
 from yolo_helpers.plots import show_history
-from yolo_helpers.run_folder import BEST, EXPORT, HISTORY, NETWORK, SETTINGS, TEST, check_run, read_history, stored
+from yolo_helpers.run_folder import (
+    BEST,
+    EXPORT,
+    HISTORY,
+    NETWORK,
+    SETTINGS,
+    TEST,
+    TEST_LIST,
+    check_run,
+    read_history,
+    stored,
+)
 
-PAGE = "page.html"
+PAGE, ZIP = "page.html", "detector.zip"
 PARTS = {"train": "training", "validation": "validation"}  # of settings.json
 LOSSES, SCORE = ("loss", "val_loss"), "val_AP50"
 # The lists of photographs stay behind: they hold the paths of this computer. So does the checkpoint.
 FILES = (BEST, SETTINGS, NETWORK, "classes.txt", HISTORY, TEST, PAGE)
+PICTURES = ("history.png", "found-*.png", "figure-*.png")  # others in the folder are the reader's own
 # Ink on paper at 15 to 1, grey at 7 to 1 (WCAG 2 asks for 4.5); pictures keep their white ground in the dark.
 STYLE = """
 :root { color-scheme: light dark; --paper: #ffffff; --ink: #1f1f1f; --grey: #555555; --line: #c8c8c8 }
@@ -38,15 +51,16 @@ pre { white-space: pre-wrap }
 def hand_on(folder: str | Path, figures: Mapping[str, Figure] | None = None) -> Path:
     """Packs what others need of a trained detector into a zip, with a page that shows it.
 
-    In the zip are the weights and what `load_detector` reads beside them, `history.csv`, `test.json`, all pictures of
-    the folder and its `export`. The photographs, the lists of their paths and the checkpoint are not.
+    In the zip are the weights and what `load_detector` reads beside them, `history.csv`, `test.json`, the pictures that
+    the training and this function made, and `export`. The photographs, the lists of their paths and the checkpoint are
+    not.
 
     Args:
         folder: of a training that has ended an epoch. `page.html` and the pictures made for it are written there.
         figures: further pictures for the page, each under a sentence that says what it shows.
 
     Returns:
-        The zip, beside the folder and named after it.
+        The zip, `detector.zip` in the folder. Unpacked it gives a folder of the same name.
 
     Raises:
         ValueError: if the folder holds no detector, or a damaged file.
@@ -57,7 +71,7 @@ def hand_on(folder: str | Path, figures: Mapping[str, Figure] | None = None) -> 
     history, pictures = read_history(folder), {}
     if curves := _known(history):
         pictures[_save(folder / "history.png", _draw(history, curves))] = _in_words(curves)
-    snapshots = [path for path in list_files(folder, (".png",)) if path.name.startswith("found-")]
+    snapshots = sorted(folder.glob("found-*.png"))
     for path in snapshots[:1] + snapshots[1:][-1:]:
         epoch = path.stem.removeprefix("found-").lstrip("0")
         pictures[path] = f"What was found on the first photographs of the validation part after epoch {epoch}."
@@ -65,8 +79,9 @@ def hand_on(folder: str | Path, figures: Mapping[str, Figure] | None = None) -> 
         pictures[_save(folder / f"figure-{number:02d}.png", figure)] = sentence
     write_text(folder / PAGE, _page(folder, history, pictures))
     packed = [folder / name for name in FILES if (folder / name).is_file()]
-    packed += list_files(folder, (".png",)) + list_files(folder / EXPORT, ("",), recursive=True)
-    path = folder.with_name(f"{folder.name}.zip")
+    packed += [each for pattern in PICTURES for each in sorted(folder.glob(pattern))]
+    packed += list_files(folder / EXPORT, ("",), recursive=True)
+    path = folder / ZIP  # beside the folder may lie a zip of its name: the photographs
     with replacing(path) as beside, zipfile.ZipFile(beside, "w") as file:  # stored: weights do not get smaller
         for each in packed:
             file.write(each, each.relative_to(folder.parent))
@@ -163,13 +178,20 @@ def _judged(folder: Path) -> str:
     if not (folder / TEST).is_file():
         return "<p>It was not judged on test photographs.</p>"
     ap50, ap = stored(folder / TEST, ["AP50", "AP"])
-    rows = [
-        [name, *("no box" if math.isnan(part[name]) else f"{part[name]:.3f}" for part in (ap50, ap))] for name in ap50
+    columns = [
+        ["no box" if math.isnan(value) else f"{value:.3f}" for value in scores.values()] for scores in (ap50, ap)
     ]
+    heading, judged = ["class", "AP50", "AP"], "the test photographs"
+    if (folder / TEST_LIST).is_file():  # without it the scores are worth showing too
+        photographs, boxes = count_boxes(folder / TEST_LIST)
+        judged = f"{photographs:,} test photographs with {boxes.total():,} boxes"
+        counts = [boxes[number] for number in range(len(ap50) - 1)]  # the last one is the mean
+        columns.insert(0, [f"{count:,}" for count in (*counts, sum(counts))])
+        heading.insert(1, "boxes")
     return (
-        "<p>On the test photographs, from which nothing was learned. 1 is perfect. For AP50 a box is right from an "
-        "overlap (IoU) of 0.5 with a true one; AP is the mean over limits from 0.5 to 0.95.</p>\n"
-        + _table(rows, ("class", "AP50", "AP"))
+        f"<p>On {judged}, from which nothing was learned. 1 is perfect. For AP50 a box is right from an overlap (IoU) "
+        "of 0.5 with a true one; AP is the mean over limits from 0.5 to 0.95. From a dozen boxes a score is partly "
+        "chance.</p>\n" + _table(zip(ap50, *columns, strict=True), heading)
     )
 
 

@@ -9,6 +9,7 @@ A folder holds when its training has ended:
     plan.json                       how many epochs, where minutes were given (`yolo_helpers.plan`)
     state.json, state-0005.weights.h5    the checkpoint
     export/, page.html, history.png      what is handed on, of `export` and `hand_on`
+    detector.zip                         all that others need of it, of `hand_on`
 """
 
 import csv
@@ -27,7 +28,8 @@ from yolo_helpers.model import inference_model
 from yolo_helpers.photographs import DRIVE, mount_drive, on_colab
 
 SETTINGS, NETWORK, BEST = "settings.json", "network.json", "best.weights.h5"
-STATE, HISTORY, TEST, PLAN = "state.json", "history.csv", "test.json", "plan.json"
+STATE, HISTORY, PLAN = "state.json", "history.csv", "plan.json"
+TEST, TEST_LIST = "test.json", "test.txt"
 EXPORT = "export"
 
 

@@ -43,10 +43,11 @@ def detect(model, about, photo):
 
 if __name__ == "__main__":
     folder = Path(sys.argv[1])
+    sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
     about = json.loads((folder / "model.json").read_text(encoding="utf-8"))
     model = tf.saved_model.load(folder / "saved_model")
     for path in sys.argv[2:]:
         # Telephones store pictures lying, and beside them how to turn them.
         photo = ImageOps.exif_transpose(Image.open(path)).convert("RGB")
         for found in detect(model, about, photo):
-            print(json.dumps({"photo": path} | found))
+            print(json.dumps({"photo": path} | found, ensure_ascii=False))

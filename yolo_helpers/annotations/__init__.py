@@ -15,12 +15,13 @@ from yolo_helpers.annotations.layout import FORMATS
 from yolo_helpers.annotations.read import read_annotations, read_splits, survey
 from yolo_helpers.annotations.record import Annotation, AnnotationError, get_classes
 from yolo_helpers.annotations.split import shared_photographs, split_annotations, three_parts
-from yolo_helpers.annotations.text import write_lines
+from yolo_helpers.annotations.text import count_boxes, write_lines
 
 __all__ = [
     "FORMATS",
     "Annotation",
     "AnnotationError",
+    "count_boxes",
     "get_classes",
     "read_annotations",
     "read_splits",

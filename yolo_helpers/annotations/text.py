@@ -1,6 +1,7 @@
 """keras-yolo3's lines: `path x_min,y_min,x_max,y_max,class ...`."""
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -36,6 +37,12 @@ def read_lines(path: Path, split: Path | None, pictures: Pictures, findings: Fin
 
 
 def _record(line: str, where: str, places: Sequence[Path], then: Sequence[Path], pictures: Pictures) -> Record:
+    name, boxes = _taken_apart(line, where)
+    return Record(where, pictures.find(name, places, where, then), boxes)
+
+
+def _taken_apart(line: str, where: str) -> tuple[str, list[Box]]:
+    """The image's name, and its boxes."""
     match = LINE.fullmatch(line)
     if match is None:
         expected = f"the path of an image ({' '.join(IMAGE_SUFFIXES)}) first{_table(line)}"
@@ -47,7 +54,7 @@ def _record(line: str, where: str, places: Sequence[Path], then: Sequence[Path],
             found = f"found {token!r:.60} with {len(fields)} fields"
             fail(where, f"{found}, expected five without spaces: x_min,y_min,x_max,y_max,class.")
         boxes.append(Box(where, numbers(fields[:4], where), class_number(fields[4], where)))
-    return Record(where, pictures.find(match[1], places, where, then), boxes)
+    return match[1], boxes
 
 
 def _table(line: str) -> str:
@@ -62,6 +69,23 @@ def listed_pictures(path: Path) -> list[tuple[str, str]] | None:
     lines = [(line.strip(), f"{path}, line {n}") for n, line in enumerate(read_text(path).split("\n"), 1)]
     lines = [(line, where) for line, where in lines if line]
     return lines if lines and all(line.lower().endswith(IMAGE_SUFFIXES) for line, _ in lines) else None
+
+
+def count_boxes(path: Path) -> tuple[int, Counter[int]]:
+    """How many photographs a list of `write_lines` holds, and how many boxes; the photographs themselves may be gone.
+
+    Args:
+        path: the file.
+
+    Returns:
+        The photographs, and class number -> boxes.
+
+    Raises:
+        ValueError: it is damaged.
+    """
+    lines = [(line.strip(), f"{path}, line {n}") for n, line in enumerate(read_text(path).split("\n"), 1)]
+    boxes = [_taken_apart(line, where)[1] for line, where in lines if line]
+    return len(boxes), Counter(box.label for each in boxes for box in each)
 
 
 def write_lines(path: Path, annotations: Sequence[Annotation]) -> None:

@@ -116,7 +116,8 @@ def test_the_callback_logs_the_same_figure_and_its_pictures_judge_the_sure_boxes
         Snapshots(tmp_path, judge).on_epoch_end(epoch, logs)
     assert logs == {"val_AP50": evaluate(detector, photographs, of, "abc")["AP50"]["mean"]}
     assert list(drawn) == ["found-0002.png"]
-    annotations, judged, *_ = drawn["found-0002.png"]
+    annotations, judged, _, title = drawn["found-0002.png"]
+    assert "epoch 2," in title and str(Snapshots.SCORE_THRESHOLD) in title
     assert [one is photograph for one in annotations] == [True, True]  # two, not the one without an object
     for verdict in judged:
         assert verdict.right.classes.tolist() == [0] and verdict.wrong.classes.tolist() == [2]

@@ -61,6 +61,17 @@ def labels(ax):
     return [text.get_text() for text in ax.texts]
 
 
+def visible_labels(ax):
+    ax.figure.canvas.draw()
+    return {text: text.get_window_extent() for text in ax.texts if text.get_visible()}
+
+
+def assert_apart_and_inside(ax, shown):
+    extents = list(shown.values())
+    assert not any(one.overlaps(other) for n, one in enumerate(extents) for other in extents[:n])
+    assert all(ax.bbox.padded(1).contains(*corner) for extent in extents for corner in extent.corners())
+
+
 # Boxes
 
 
@@ -132,8 +143,46 @@ def test_a_saved_picture_shows_the_photograph_with_boxes_and_leaves_no_figure(tm
     assert pixels.shape == photo.shape  # pixel for pixel
     blue = (abs(pixels - [0x00, 0x72, 0xB2]) < 40).all(-1)
     rows, columns = np.nonzero(blue)
+    rows = rows[columns > 1000]  # without the label, which stands above the left corner
     assert abs(np.array([columns.min(), rows.min(), columns.max(), rows.max()]) - [400, 300, 1200, 900]).max() <= 6
     assert (pixels[600, 500] == 200).all() and (pixels[100, 100] == 200).all()
+
+
+def test_of_many_boxes_the_surest_are_named_and_no_name_covers_another():
+    rng = np.random.default_rng(0)
+    corners = rng.uniform(0, [54, 38], (300, 2))
+    boxes, scores = np.hstack([corners, corners + rng.uniform(2, 10, (300, 2))]), rng.permutation(300) / 300
+    ax = show_boxes(IMAGE, boxes, rng.integers(0, 3, 300), NAMES, scores)
+    shown = visible_labels(ax)
+    assert_apart_and_inside(ax, shown)
+    assert 5 < len(shown) < 300 == len(rectangles(ax))
+    assert any(text.get_text().endswith(f"{scores.max():.2f}") for text in shown)
+
+
+@pytest.mark.parametrize("box", [[50, 20, 60, 40], [50, 0, 64, 48], [0, 0, 64, 48], [62, 2, 64, 4]])
+def test_a_long_name_is_not_cut_at_the_border(box):
+    ax = show_boxes(IMAGE, np.array([box]), np.array([0]), ["a house with a green roof, or with a red one"])
+    shown = visible_labels(ax)
+    assert_apart_and_inside(ax, shown)
+    (text,) = shown
+    assert text.get_text().startswith("a house") and text.get_text().endswith("red one")
+
+
+def test_a_name_stands_outside_its_box_and_hides_no_small_object():
+    boxes = np.array([[20, 20, 30, 30], [20, 16, 24, 19]])  # the second just above the first
+    ax = show_boxes(IMAGE, boxes, np.array([0, 1]), NAMES)
+    to_canvas = ax.transData.transform
+    for extent in visible_labels(ax).values():
+        for x_min, y_min, x_max, y_max in boxes:
+            (left, bottom), (right, top) = to_canvas((x_min, y_max)), to_canvas((x_max, y_min))
+            width, height = min(extent.x1, right) - max(extent.x0, left), min(extent.y1, top) - max(extent.y0, bottom)
+            assert max(width, 0) * max(height, 0) < 0.1 * (right - left) * (top - bottom)
+
+
+def test_of_a_part_of_a_photograph_only_its_boxes_are_named():
+    ax = show_boxes(IMAGE, BOXES, np.array([0, 1, 2]), NAMES)
+    ax.set(xlim=(28, 64), ylim=(48, 0))
+    assert [text.get_text() for text in visible_labels(ax)] == ["RBC"]
 
 
 def test_a_small_photograph_is_enlarged_so_that_names_can_be_read(tmp_path):
@@ -193,11 +242,6 @@ def test_a_verdict_with_names_that_are_formulas_or_foreign():
     assert written["wrong"] == r"\$\$_{ 0.65" and written["missed"] in ("血小板", "0")
 
 
-def visible_labels(ax):
-    ax.figure.canvas.draw()
-    return {text: text.get_window_extent() for text in ax.texts if text.get_visible()}
-
-
 def test_labels_do_not_cover_each_other_nor_leave_the_photograph():
     rng = np.random.default_rng(0)
     corners = rng.uniform(0, 40, (60, 2))
@@ -206,9 +250,7 @@ def test_labels_do_not_cover_each_other_nor_leave_the_photograph():
     ax = show_verdict(IMAGE, Verdict(NOTHING, crowd, boxes[30:], np.zeros(30, int)), NAMES)
     shown = visible_labels(ax)
     assert 5 < len(shown) < 60 == len(ax.texts)
-    extents = list(shown.values())
-    assert not any(one.overlaps(other) for n, one in enumerate(extents) for other in extents[:n])
-    assert all(ax.bbox.padded(1).contains(*corner) for extent in extents for corner in extent.corners())
+    assert_apart_and_inside(ax, shown)
     best = f"{crowd.scores.max():.2f}"
     assert any(text.get_text().endswith(best) for text in shown)  # the surest mistake gets its place first
 
@@ -274,8 +316,8 @@ def counts_at(photographs, found, threshold):
     return np.sum(sizes, axis=0).tolist()
 
 
-@pytest.mark.parametrize("threshold", [0.1, 0.5, 0.85])
-def test_a_threshold_moves_photograph_counts_and_point(judged_photographs, threshold):
+@pytest.mark.parametrize("threshold, cut", [(0.1, ["wrong"]), (0.5, ["wrong"]), (0.85, [])])
+def test_a_threshold_moves_photograph_counts_and_point(judged_photographs, threshold, cut):
     photographs, _ = judged_photographs
     found = list(many_found(photographs))
     right, wrong, missed = counts_at(photographs, found, threshold)
@@ -283,11 +325,15 @@ def test_a_threshold_moves_photograph_counts_and_point(judged_photographs, thres
     verdict = verdicts(photographs, found, NAMES, threshold)[1]
     for kind, boxes in (("right", verdict.right.boxes), ("wrong", verdict.wrong.boxes), ("missed", verdict.missed)):
         np.testing.assert_allclose(np.reshape(drawn(picture, kind), (-1, 4)), boxes, rtol=1e-5)
-    longest = bars.get_xlim()[1]
-    lengths = {bar.get_gid(): bar.get_width() for bar in rectangles(bars)}
     counts = {"right": right, "wrong": wrong, "missed": missed}
-    assert lengths == {kind: min(count, longest) for kind, count in counts.items()}
-    assert labels(bars) == [str(right), str(wrong), str(missed)] and longest >= right + missed
+    lengths = {bar.get_gid(): bar.get_width() for bar in rectangles(bars)}
+    assert [kind for kind, count in counts.items() if lengths[kind] != count] == cut
+    assert all(right + missed <= lengths[kind] < counts[kind] for kind in cut)
+    assert len(bars.patches) == 3 + len(cut)  # a bar that is cut has a point
+    shown = visible_labels(bars)
+    assert [text.get_text() for text in shown] == [str(count) for count in counts.values()]
+    for extent, length in zip(shown.values(), lengths.values(), strict=True):
+        assert bars.transData.transform((length, 0))[0] < extent.x0 and extent.x1 < bars.bbox.x1
     (point,) = [line for line in curve.lines if line.get_gid() == "threshold"]
     x, y = point.get_xydata()[0]
     assert (x, y) == pytest.approx((right / (right + missed), right / (right + wrong)))
@@ -356,6 +402,30 @@ def test_a_gallery_shows_each_mistake_in_its_part_of_the_photograph(tmp_path):
     assert (second.get_xlim(), second.get_ylim()) == ((0, 120), (480, 360))  # moved into the photograph
     assert (third.get_xlim(), third.get_ylim()) == ((0, 640), (480, 0))
     assert len(first.figure.axes) == 4 and not first.figure.axes[3].axison  # two rows of two, the last one empty
+    assert len(show_mistakes(mistakes, NAMES)[0].figure.axes) == 3  # one row, without an empty one
+
+
+def test_a_gallery_shows_the_true_boxes_beside_the_mistakes(judged_photographs):
+    photographs, _ = judged_photographs
+    path = photographs[1].image_path
+    truth = Photograph(path, np.array([[2, 3, 22, 33], [24, 3, 44, 33], [50, 3, 60, 33]]), np.array([1, 0, 0]))
+    mistakes = [
+        Mistake(path, np.array([12, 3, 40, 33]), 1, 0.9),  # badly fits two, one of them of another class
+        Mistake(path, np.array([24, 3, 44, 33]), 0, None),
+        Mistake(path, np.array([24, 3, 44, 33]), 2, 0.8),  # well placed, of another class
+    ]
+    given = [photographs[0], truth, photographs[2]]
+    axes = show_mistakes(mistakes, NAMES, given)
+    others = truth.boxes[[0, 2]].tolist()
+    assert [drawn(ax, "true") for ax in axes] == [truth.boxes.tolist(), others, truth.boxes.tolist()]
+    named = [[text.get_text() for text in ax.texts if text.get_gid() == "true"] for ax in axes]
+    assert named == [["Platelets"], [], ["Platelets"]]
+    lines = {str(box.get_linestyle()) for ax in axes for box in rectangles(ax)}
+    assert len(lines) == 3 and axes[0].figure.get_suptitle()  # told apart without colour, and explained
+    axes = show_mistakes(mistakes, NAMES)
+    assert not any(drawn(ax, "true") for ax in axes) and not axes[0].figure.get_suptitle()
+    with pytest.raises(ValueError, match=path.name):
+        show_mistakes(mistakes, NAMES, photographs[::2])
 
 
 def test_a_gallery_without_mistakes_is_empty():
@@ -533,6 +603,21 @@ def test_history_leaves_out_what_is_none():
     assert score.get_xydata().tolist() == [[2, 0.5]]
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["loss", "val_AP50"]
     assert loss.get_marker() != score.get_marker()  # never by colour alone
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 3, 40])
+def test_epochs_are_whole_numbers(epochs):
+    ax = show_history({"loss": [2.5] * epochs, "val_AP50": [None] * epochs}, ["loss", "val_AP50"])
+    ax.figure.canvas.draw()
+    low, high = ax.get_xlim()
+    ticks = [tick for tick in ax.get_xticks() if low <= tick <= high]
+    assert ticks and all(tick in range(1, epochs + 1) for tick in ticks)
+    assert low < 1 and epochs < high and len(ax.get_legend().get_texts()) == 2
+
+
+def test_an_average_precision_is_drawn_between_0_and_1():
+    score, loss = (show_history({name: [0.00069, 0.00076]}, [name]).get_ylim() for name in ("val_AP50", "loss"))
+    assert score == pytest.approx((0, 1), abs=0.05) and loss == pytest.approx((0.00069, 0.00076), rel=0.05)
 
 
 # One slot

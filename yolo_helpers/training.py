@@ -276,7 +276,8 @@ class Snapshots(keras.callbacks.Callback):
                 [part[n] for n in self.numbers] for part in (self.judge.annotations, self.judge.found)
             )
             judged = verdicts(annotations, found, self.judge.class_names, self.SCORE_THRESHOLD)
-            path, title = self.folder / f"found-{epoch + 1:04d}.png", f"after epoch {epoch + 1}"
+            path = self.folder / f"found-{epoch + 1:04d}.png"
+            title = f"after epoch {epoch + 1}, scores from {self.SCORE_THRESHOLD} on"
             with failure_warned():
                 save_verdicts(path, annotations, judged, self.judge.class_names, title)
 

@@ -5,7 +5,8 @@
     training      what a training starts from, its curves, what it finds as it goes on
     judged        what a detector finds: right, wrong and missed
 
-Colours are those of Okabe and Ito, which colour-blind readers can tell apart; every box also carries its name.
+Colours are those of Okabe and Ito, which colour-blind readers can tell apart; a box also carries its name, if there
+is room.
 """
 
 from yolo_helpers.plots.common import COLOURS, GREY, TINT

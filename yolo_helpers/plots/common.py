@@ -1,6 +1,7 @@
 """What all pictures share: colours, names that can be written, and files."""
 
 import functools
+import itertools
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib import font_manager
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
@@ -39,16 +41,28 @@ def plain(name: str, otherwise: str | None = None) -> str:
     return name.replace("$", r"\$")
 
 
-def file_name(path: Path, most: int = 24) -> str:
+def file_name(path: Path) -> str:
     """A photograph's name for above its picture, without its middle if it is long: `plain`.
 
     Args:
         path: of the photograph.
-        most: letters.
     """
-    name = path.name
+    return plain(_short(path.name))
+
+
+def class_name(class_names: Sequence[str], class_index: int) -> str:
+    """A class's name for a label, without its middle if it is long: `plain`.
+
+    Args:
+        class_names: names of the classes, in order.
+        class_index: number of the class.
+    """
+    return plain(_short(class_names[int(class_index)]), str(int(class_index)))
+
+
+def _short(name: str, most: int = 24) -> str:
     half = (most - 1) // 2
-    return plain(name if len(name) <= most else f"{name[:half]}…{name[-half:]}")
+    return name if len(name) <= most else f"{name[:half]}…{name[-half:]}"
 
 
 def cell_size(images: Sequence, area: float = 7.8) -> tuple[float, float]:
@@ -108,3 +122,67 @@ def save_figure(figure: Figure, path: Path) -> None:
     with replacing(path) as beside:
         # A photograph's noise does not compress: the usual level takes several times as long for a fifth of the file.
         figure.savefig(beside, format="png", pil_kwargs={"compress_level": 1})
+
+
+class Labels(Artist):
+    """Finds room for labels at their boxes, the first before the others, and hides those that have none.
+
+    An artist, since only when a picture is drawn is it known how large its letters are beside its photograph.
+
+    Args:
+        ax: where to draw, with a photograph.
+    """
+
+    FONT_SIZE, PAD = 6, 0.1  # points, and what is around the letters as a part of them
+
+    def __init__(self, ax: Axes):
+        super().__init__()
+        self.placed = []
+        self.set(zorder=2.5, in_layout=False)  # drawn before the texts, which have 3
+        ax.add_artist(self)
+
+    def add(self, words: str, box: Sequence[float], colour: str, gid: str | None = None) -> None:
+        """Another label.
+
+        Args:
+            words: what stands there, as `plain` gives it.
+            box: x_min, y_min, x_max, y_max in pixels.
+            colour: under the letters, of `COLOURS`.
+            gid: Matplotlib's name for it.
+        """
+        ink = "black" if colour in COLOURS[3:7] else "white"  # the light ones
+        style = {"boxstyle": f"square,pad={self.PAD}", "facecolor": colour, "edgecolor": "none"}
+        label = self.axes.text(*box[:2], words, fontsize=self.FONT_SIZE, color=ink, bbox=style, va="bottom", gid=gid)
+        label.set(clip_on=True, in_layout=False)
+        self.placed.append((label, box))
+
+    def draw(self, renderer):
+        """Puts each label where it can be read and hides least; the canvas calls it."""
+        pad = renderer.points_to_pixels(self.PAD * self.FONT_SIZE)
+        to_canvas, low, high = self.axes.transData, self.axes.bbox.min, self.axes.bbox.max
+        boxes = to_canvas.transform(np.reshape([box for _, box in self.placed], (-1, 2))).reshape(-1, 4)
+        boxes = boxes[:, [0, 3, 2, 1]]  # x_min, y_min, x_max, y_max on the canvas, where y goes up
+        seen = ((boxes[:, 2:] > low) & (boxes[:, :2] < high)).all(1)
+        boxes = np.clip(boxes, [*low, *low], [*high, *high])
+        taken = np.zeros((0, 4))
+        for (label, _), (left, bottom, right, top), is_seen in zip(self.placed, boxes, seen, strict=True):
+            label.set_visible(True)  # what is not visible has no extent
+            width, height = np.add(label.get_window_extent(renderer).size, 2 * pad)
+            # Above, below and inside the box, and there at the left or the right, moved into the photograph.
+            sides = itertools.product((top, bottom - height, top - height, bottom), (left, right - width))
+            corners = np.array([(min(max(x, low[0]), high[0] - width), y) for y, x in sides])
+            places = np.hstack([corners, corners + (width, height)])
+            inside = ((corners >= low - 1) & (places[:, 2:] <= high + 1)).all(1)
+            free = places[inside & ~_covered(places, taken).any(1) & is_seen]
+            label.set_visible(len(free) > 0)
+            if len(free):
+                hidden = _covered(free, boxes).sum(1)  # a small object is hidden sooner than a large one
+                place = free[np.argmax(hidden <= hidden.min() + 0.1)]
+                label.set_position(to_canvas.inverted().transform(place[:2] + pad))
+                taken = np.vstack([taken, place])
+
+
+def _covered(places: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+    """(P, B): which part of each box each place covers."""
+    sides = np.minimum(places[:, None, 2:], boxes[:, 2:]) - np.maximum(places[:, None, :2], boxes[:, :2])
+    return np.maximum(sides, 0).prod(-1) / np.maximum((boxes[:, 2:] - boxes[:, :2]).prod(-1), 1)

@@ -1,28 +1,38 @@
 """What a detector finds, and what of it is right, wrong and missed."""
 
-import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 
 from yolo_helpers.annotations import Annotation
+from yolo_helpers.boxes import box_iou
 from yolo_helpers.detection import Detections
 from yolo_helpers.evaluation import Curve, Mistake, Verdict, verdicts
 from yolo_helpers.images import open_image
-from yolo_helpers.plots.common import COLOURS, MARKERS, cell_size, file_name, plain, save_figure, show_image
+from yolo_helpers.plots.common import (
+    COLOURS,
+    MARKERS,
+    Labels,
+    cell_size,
+    class_name,
+    file_name,
+    plain,
+    save_figure,
+    show_image,
+)
 
 KINDS = {  # told apart by colour, and by line
     "right": {"edgecolor": COLOURS[2], "linestyle": "-", "linewidth": 1.3},
     "missed": {"edgecolor": COLOURS[1], "linestyle": (0, (3, 1.5)), "linewidth": 1.8},
     "wrong": {"edgecolor": COLOURS[0], "linestyle": "-", "linewidth": 2.4},
 }
+_STYLES = KINDS | {"true": {"edgecolor": "black", "linestyle": ":", "linewidth": 1.2}}
 _IN_A_ROW = {  # of a legend
     "ncols": 3,
     "fontsize": 8,
@@ -134,58 +144,26 @@ def _draw_verdict(ax: Axes, image: np.ndarray, verdict: Verdict, class_names: Se
     for kind, boxes in zip(KINDS, (verdict.right.boxes, verdict.missed, verdict.wrong.boxes), strict=True):
         for box in boxes:
             _draw_box(ax, kind, box)
-    labels = _Labels(ax, class_names)
-    for n in np.argsort(-verdict.wrong.scores, kind="stable"):
-        labels.add("wrong", *(part[n] for part in (verdict.wrong.boxes, verdict.wrong.classes, verdict.wrong.scores)))
+    labels, wrong = Labels(ax), verdict.wrong
+    for n in np.argsort(-wrong.scores, kind="stable"):
+        _label(labels, "wrong", class_names, wrong.boxes[n], wrong.classes[n], wrong.scores[n])
     for box, c in zip(verdict.missed, verdict.missed_classes, strict=True):
-        labels.add("missed", box, c)
+        _label(labels, "missed", class_names, box, c)
 
 
 def _draw_box(ax: Axes, kind: str, box: Sequence[float]) -> None:
     # White around the line, since a photograph may have its colour.
-    outline = [withStroke(linewidth=KINDS[kind]["linewidth"] + 1.2, foreground="white")]
+    outline = [withStroke(linewidth=_STYLES[kind]["linewidth"] + 1.2, foreground="white")]
     corner, size = box[:2], (box[2] - box[0], box[3] - box[1])
-    ax.add_patch(Rectangle(corner, *size, fill=False, gid=kind, path_effects=outline, **KINDS[kind]))
+    ax.add_patch(Rectangle(corner, *size, fill=False, gid=kind, path_effects=outline, **_STYLES[kind]))
 
 
-class _Labels(Artist):
-    """Finds room for labels at their boxes, the first before the others, and hides those that have none.
-
-    An artist, since only when a picture is drawn is it known how large its letters are beside its photograph.
-
-    Args:
-        ax: where to draw.
-        class_names: names of the classes, in order; one name alone is not written.
-    """
-
-    def __init__(self, ax: Axes, class_names: Sequence[str]):
-        super().__init__()
-        self.names = [plain(name, str(number)) for number, name in enumerate(class_names)]
-        self.placed = []
-        self.set(zorder=2.5, in_layout=False)  # drawn before the texts, which have 3
-        ax.add_artist(self)
-
-    def add(self, kind: str, box: Sequence[float], class_index: int, score: float | None = None) -> None:
-        name = [self.names[int(class_index)]] if len(self.names) > 1 else []
-        words = name + ([] if score is None else [f"{score:.2f}"])
-        if words:
-            style = {"boxstyle": "square,pad=0.1", "facecolor": KINDS[kind]["edgecolor"], "edgecolor": "none"}
-            settings = {"fontsize": 6, "color": "white", "bbox": style, "clip_on": True, "in_layout": False}
-            self.placed.append((self.axes.text(*box[:2], " ".join(words), gid=kind, **settings), box))
-
-    def draw(self, renderer):
-        taken, room = [], self.axes.bbox.padded(1)
-        for label, (x_min, y_min, x_max, y_max) in self.placed:
-            # Above, below and inside the box, and there at the left or the right.
-            sides = [(y_min, "bottom"), (y_max, "top"), (y_min, "top"), (y_max, "bottom")]
-            for (y, vertical), (x, across) in itertools.product(sides, [(x_min, "left"), (x_max, "right")]):
-                label.set(position=(x, y), va=vertical, ha=across, visible=True)  # what is not visible has no extent
-                place = label.get_window_extent(renderer)
-                if room.count_contains(place.corners()) == 4 and not place.padded(1).count_overlaps(taken):
-                    taken.append(place.padded(1))
-                    break
-            else:
-                label.set_visible(False)
+def _label(labels: Labels, kind: str, class_names, box, class_index, score=None) -> None:
+    """The class, unless there is only one, and the score of what was found."""
+    name = [class_name(class_names, class_index)] if len(class_names) > 1 else []
+    words = name + ([] if score is None else [f"{score:.2f}"])
+    if words:
+        labels.add(" ".join(words), box, _STYLES[kind]["edgecolor"], gid=kind)
 
 
 def show_threshold(
@@ -225,14 +203,14 @@ def show_threshold(
     (verdict,) = verdicts([annotation], [found], class_names, threshold)
     _draw_verdict(picture, open_image(annotation.image_path), verdict, class_names)
     picture.set_title(f"{file_name(annotation.image_path)}, scores from {threshold:.2f} on", fontsize=9)
-    _draw_counts(bars, {"right": right, "wrong": wrong, "missed": truth - right}, longest=max(1, 1.5 * truth))
+    _draw_counts(bars, {"right": right, "wrong": wrong, "missed": truth - right}, longest=max(1, 1.2 * truth))
     bars.set_title(f"all photographs: {truth:,} true boxes", fontsize=9)
 
     order = np.argsort(-scores, kind="stable")
     scores, so_far = scores[order], fits[order].cumsum()
     together = np.append(scores[1:] != scores[:-1], True)[: len(scores)]  # equal scores pass a threshold together
     precision, recall = so_far / np.arange(1, len(scores) + 1), so_far / max(1, truth)
-    curve.plot(recall[together], precision[together], ".-", color="black", markersize=2.5, linewidth=0.8)
+    curve.plot(recall[together], precision[together], drawstyle="steps-pre", color="black", linewidth=1.5)
     curve.set(xlim=(0, 1.02), ylim=(0, 1.05))
     curve.set_xlabel("recall: right / true boxes", fontsize=9)
     curve.set_ylabel("precision: right / found", fontsize=9)
@@ -249,32 +227,44 @@ def show_threshold(
 
 def _draw_counts(ax: Axes, counts: Mapping[str, int], longest: float) -> None:
     for row, (kind, count) in enumerate(counts.items()):
-        colour = KINDS[kind]["edgecolor"]
-        ax.barh(row, min(count, longest), height=0.55, color=colour, gid=kind)
-        # Beside the axis, where no bar reaches; that a bar is longer than the axis its point says.
-        ax.text(1.06, row, f"{count:,}", transform=ax.get_yaxis_transform(), fontsize=10, va="center")
-        if count > longest:
-            ax.plot(longest, row, ">", color=colour, markersize=10, clip_on=False)
-    ax.set(xlim=(0, longest), ylim=(len(counts) - 0.5, -0.5))
+        end, colour = min(count, longest), KINDS[kind]["edgecolor"]
+        ax.barh(row, end, height=0.55, color=colour, gid=kind)
+        if count > longest:  # its point says that the bar goes on
+            end = 1.12 * longest
+            ax.fill([longest, longest, end], [row - 0.42, row + 0.42, row], color=colour, linewidth=0)
+        ax.annotate(f"{count:,}", (end, row), (4, 0), textcoords="offset points", fontsize=10, va="center")
+    ax.set(xlim=(0, 1.45 * longest), ylim=(len(counts) - 0.5, -0.5))  # with room for a number behind the longest bar
     ax.set_yticks(range(len(counts)), list(counts), fontsize=10)
     ax.xaxis.get_major_locator().set_params(integer=True, nbins=4)
     ax.spines[["top", "right"]].set_visible(False)
 
 
-def show_mistakes(mistakes: Sequence[Mistake], class_names: Sequence[str], columns: int = 4) -> list[Axes]:
+def show_mistakes(
+    mistakes: Sequence[Mistake],
+    class_names: Sequence[str],
+    annotations: Sequence[Annotation] | None = None,
+    columns: int = 4,
+) -> list[Axes]:
     """A gallery of mistakes, in their order: each with what lies around it on the photograph.
 
     Args:
         mistakes: one of the lists of `worst_mistakes`.
         class_names: names of the classes, in order.
-        columns: pictures beside each other.
+        annotations: of these photographs, whose true boxes are then dotted, and named where one of another class
+            touches the mistake: a box that fits badly is told from one at an object that nobody labelled.
+        columns: most pictures beside each other.
 
     Returns:
         The axes of each mistake.
+
+    Raises:
+        ValueError: if a mistake's photograph is not in the annotations.
     """
+    columns = max(1, min(columns, len(mistakes)))
     rows = max(1, -(-len(mistakes) // columns))
     size = (2.5 * columns, 2.7 * rows)
-    axes = plt.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained")[1].ravel().tolist()
+    figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained")
+    axes, truth = axes.ravel().tolist(), {annotation.image_path: annotation for annotation in annotations or ()}
     for ax in axes:
         ax.set_axis_off()
     for mistake, ax in zip(mistakes, axes, strict=False):
@@ -282,13 +272,33 @@ def show_mistakes(mistakes: Sequence[Mistake], class_names: Sequence[str], colum
         kind = "missed" if mistake.score is None else "wrong"
         show_image(ax, image)
         ax.set_title(f"{kind}, {file_name(mistake.image_path)}", fontsize=8)
-        _draw_box(ax, kind, box)
-        _Labels(ax, class_names).add(kind, box, mistake.class_index, mistake.score)
         # A square around the box, moved into the photograph where it would reach beyond.
         side = np.minimum(3 * max(box[2:] - box[:2]), image.size)
         left, top = np.clip((box[:2] + box[2:] - side) / 2, 0, image.size - side)
         ax.set(xlim=(left, left + side[0]), ylim=(top + side[1], top))
+        labels = Labels(ax)
+        _label(labels, kind, class_names, box, mistake.class_index, mistake.score)
+        if annotations is not None:
+            _draw_truth(ax, labels, mistake, truth, class_names)
+        _draw_box(ax, kind, box)
+    if annotations is not None:
+        figure.suptitle("dotted: true boxes", fontsize=9)
     return axes[: len(mistakes)]
+
+
+def _draw_truth(ax, labels: Labels, mistake: Mistake, truth: Mapping[Path, Annotation], class_names) -> None:
+    if mistake.image_path not in truth:
+        raise ValueError(
+            f"{mistake.image_path}: expected this photograph in the annotations too: give those that the mistakes were "
+            "counted with."
+        )
+    annotation = truth[mistake.image_path]
+    touches = box_iou(annotation.boxes, mistake.box[None])[:, 0] > 0
+    for box, c, touching in zip(annotation.boxes, annotation.classes, touches, strict=True):
+        if mistake.score is not None or (box != mistake.box).any():  # what was missed is drawn already
+            _draw_box(ax, "true", box)
+            if touching and c != mistake.class_index:
+                _label(labels, "true", class_names, box, c)
 
 
 def show_precision_recall(curves: Mapping[str, Curve], ax: Axes | None = None) -> Axes:

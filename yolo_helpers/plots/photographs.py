@@ -11,7 +11,7 @@ from matplotlib.patches import Rectangle
 
 from yolo_helpers.annotations import Annotation
 from yolo_helpers.images import open_image
-from yolo_helpers.plots.common import COLOURS, file_name, plain, save_figure, show_image
+from yolo_helpers.plots.common import COLOURS, Labels, class_name, file_name, save_figure, show_image
 
 
 def show_boxes(
@@ -23,7 +23,7 @@ def show_boxes(
     ax: Axes | None = None,
     title: str = "",
 ) -> Axes:
-    """A photograph with its boxes, each in the colour of its class and named.
+    """A photograph with its boxes, each in the colour of its class and named, where names do not cover each other.
 
     Args:
         image: (h, w, 3) uint8, or a Pillow image.
@@ -41,14 +41,14 @@ def show_boxes(
     show_image(ax, image)
     ax.set_title(title, fontsize=9)
     ax.set_axis_off()
-    for number, (box, c) in enumerate(zip(boxes, classes, strict=True)):
-        colour = COLOURS[int(c) % len(COLOURS)]
-        x, y = box[:2]
-        ax.add_patch(Rectangle((x, y), box[2] - x, box[3] - y, fill=False, edgecolor=colour, linewidth=1.5))
-        label = plain(class_names[int(c)], str(int(c))) + ("" if scores is None else f" {scores[number]:.2f}")
-        style = {"boxstyle": "square,pad=0.1", "facecolor": colour, "edgecolor": "none", "alpha": 0.8}
-        ink = "black" if colour in COLOURS[3:7] else "white"  # the light ones
-        ax.text(x, y, label, fontsize=6, color=ink, va="top", bbox=style, clip_on=True)
+    for (x_min, y_min, x_max, y_max), c in zip(boxes, classes, strict=True):
+        size, colour = (x_max - x_min, y_max - y_min), COLOURS[int(c) % len(COLOURS)]
+        ax.add_patch(Rectangle((x_min, y_min), *size, fill=False, edgecolor=colour, linewidth=1.5))
+    labels = Labels(ax)
+    # The surest finds its place before the others.
+    for n in range(len(boxes)) if scores is None else np.argsort(-np.asarray(scores), kind="stable"):
+        words = class_name(class_names, classes[n]) + ("" if scores is None else f" {scores[n]:.2f}")
+        labels.add(words, boxes[n], COLOURS[int(classes[n]) % len(COLOURS)])
     return ax
 
 

@@ -57,14 +57,14 @@ def show_anchors(
     used = np.isin(np.arange(len(anchors)), fits_best)
     heads_signs = zip(heads.strides, heads.anchor_mask, "PX*", ("dark", "pale", "white"), strict=False)
     for stride, mask, marker, ground in heads_signs:
-        style = {"marker": marker, "markerfacecolor": "white", "linestyle": "none", "color": "black"}
-        for which, width in ((used, 2), (~used, 0.8)):
+        style = {"marker": marker, "markerfacecolor": "none", "linestyle": "none", "color": "black"}
+        for which, width in ((used, 1.6), (~used, 0.7)):
             chosen = [anchor for anchor in mask if which[anchor]]
-            halo = [withStroke(linewidth=width + 2, foreground="white")]
-            of = {"markersize": 13, "markeredgewidth": width, "path_effects": halo, "gid": f"stride {stride}"}
+            halo = [withStroke(linewidth=width + 1.2, foreground="white")]
+            of = {"markersize": 9, "markeredgewidth": width, "path_effects": halo, "gid": f"stride {stride}"}
             ax.plot(*anchors[chosen].T, zorder=4, **style, **of)
         label = f"anchors, stride {stride}, on {ground}: best fit of {np.isin(fits_best, mask).mean():.0%}"
-        entries.append(Line2D([], [], label=label, markersize=10, markeredgewidth=1.6, **style))
+        entries.append(Line2D([], [], label=label, markersize=9, markeredgewidth=1.6, **style))
     if not used.all():
         entries.append(Line2D([], [], linestyle="none", label=f"thin: fit no box best ({(~used).sum()})"))
 
@@ -159,7 +159,7 @@ def show_progress(folder: str | Path, count: int = 4) -> list[Axes]:
 
 
 def show_history(history: Mapping[str, Sequence], figures: Sequence[str], ax: Axes | None = None) -> Axes:
-    """Curves of a training, one line and marker for each figure.
+    """Curves of a training, one line and marker for each figure; alone, those of an AP go from 0 to 1.
 
     Args:
         history: figure -> one value an epoch, None where there is none.
@@ -173,9 +173,12 @@ def show_history(history: Mapping[str, Sequence], figures: Sequence[str], ax: Ax
     for number, figure in enumerate(figures):
         known = [(epoch, value) for epoch, value in enumerate(history[figure], start=1) if value is not None]
         marker = MARKERS[number % len(MARKERS)]
-        ax.plot(*zip(*known, strict=True), marker=marker, markersize=4, color=COLOURS[number], label=figure)
-    ax.set_xlabel("epoch")
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+        ax.plot(*np.reshape(known, (-1, 2)).T, marker=marker, markersize=4, color=COLOURS[number], label=figure)
+    epochs = max(1, *(len(history[figure]) for figure in figures))
+    ax.set(xlabel="epoch", xlim=(0.5, epochs + 0.5))  # wide enough for the point of a single epoch
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    if all("AP" in figure for figure in figures):
+        ax.set_ylim(-0.02, 1.02)  # all that an average precision can be
     ax.legend(fontsize=8)
     ax.spines[["top", "right"]].set_visible(False)
     return ax

@@ -267,10 +267,7 @@ def test_a_training_goes_on_without_the_gpu_if_the_plan_says_how(server, smears,
     (tmp_path / STATE).write_text("{}")
     with pytest.raises(ValueError, match="GPU is missing") as error:
         stages(CPU)
-    mend = re.search(
-        r"START \(--start\) (\S+), PRECISION \(\S+\) (\S+) and BATCH_SIZE \(\S+\) (\d+)\.$", str(error.value)
-    )
-    start, precision, batch_size = mend.groups()
+    start, precision, batch_size = re.findall(r"\(--\S+\) (\w+)", str(error.value).rpartition(": set ")[2])
     assert stages(CPU, start=start, precision=precision, batch_size=int(batch_size)) == first
 
 

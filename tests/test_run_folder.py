@@ -77,9 +77,7 @@ def mounted(monkeypatch, tmp_path):
     return calls
 
 
-@pytest.mark.parametrize(
-    "results", ["drive/MyDrive/r7", " drive/MyDrive/r7", "{root}/drive/MyDrive/r7", "./drive/MyDrive/r7 "]
-)
+@pytest.mark.parametrize("results", ["drive/MyDrive/r7", " ./drive/MyDrive/r7 ", "{root}/drive/MyDrive/r7"])
 def test_results_on_the_drive_are_kept(mounted, results, tmp_path, capsys):
     for _ in range(2):
         assert choose_folder(results.format(root=tmp_path), "", "runs") == tmp_path / "drive" / "MyDrive" / "r7"

@@ -23,6 +23,7 @@ from yolo_helpers.annotations import read_annotations
 from yolo_helpers.checkpoint import Checkpoint
 from yolo_helpers.dataset import YoloDataset
 from yolo_helpers.detection import detect
+from yolo_helpers.files import discard, replacing
 from yolo_helpers.run_folder import BEST, HISTORY, STATE, load_detector, stored
 from yolo_helpers.smear import write_smears
 from yolo_helpers.training import Stage, TensorBoard, train
@@ -221,6 +222,49 @@ def test_trouble_with_the_folder_ends_no_training(smears, whole, faults, trouble
     best = max(saved, key=lambda epoch: (SCORES[epoch], epoch))
     assert best_in(faults.folder) == whole[1][best]
     assert not list(faults.folder.glob(".writing-*"))
+
+
+@pytest.fixture
+def removed(monkeypatch):
+    """Name and size of every file when it is removed: what a bin would keep."""
+    kept, unlink = [], os.unlink
+
+    def watched(path, *arguments, dir_fd=None, **settings):
+        kept.append((Path(path).name, os.stat(path, dir_fd=dir_fd).st_size))
+        unlink(path, *arguments, dir_fd=dir_fd, **settings)
+
+    monkeypatch.setattr("os.unlink", watched)
+    return kept
+
+
+def test_what_is_removed_takes_no_room_in_a_bin(smears, tmp_path, removed):
+    (tmp_path / ".measuring-abc").mkdir()
+    for leftover in (".writing-old.h5", ".measuring-abc/state-0001.weights.h5"):
+        (tmp_path / leftover).write_bytes(bytes(1000))
+    run(smears, tmp_path)
+    gone = dict(removed)
+    assert {".writing-old.h5", *(f"state-{epoch:04d}.weights.h5" for epoch in range(1, 6))} <= gone.keys()
+    assert {size for name, size in removed if name.endswith(".h5")} == {0}
+    assert epochs_in(tmp_path) == 6 and not list(tmp_path.glob(".*"))
+
+
+def test_a_write_that_fails_takes_no_room_in_a_bin(tmp_path, removed):
+    with pytest.raises(OSError, match="No space left"), replacing(tmp_path / "a.h5") as beside:
+        beside.write_bytes(bytes(1000))
+        raise OSError(errno.ENOSPC, "full")
+    assert removed == [(".writing-a.h5", 0)] and not list(tmp_path.iterdir())
+
+
+def test_what_cannot_be_emptied_is_removed_all_the_same(tmp_path, monkeypatch):
+    monkeypatch.setattr("os.truncate", lambda *_: (_ for _ in ()).throw(OSError(errno.EPERM, "no")))
+    for path in (tmp_path / "file", tmp_path / "folder" / "file"):
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"x")
+    discard(tmp_path / "file")
+    discard(tmp_path / "folder")
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(FileNotFoundError):
+        discard(tmp_path / "file")
 
 
 def test_a_file_that_is_held_for_a_moment_is_waited_for(smears, whole, tmp_path, monkeypatch):

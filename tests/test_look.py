@@ -27,6 +27,7 @@ def test_what_is_there_is_counted(smears):
     annotations, names = read_annotations(smears)
     counts = np.bincount(np.concatenate([a.classes for a in annotations]), minlength=3)
     assert found.ready and not found.problems and not found.remarks
+    found.check()
     assert str(found).splitlines()[0] == "format: keras-yolo3" and str(found).splitlines()[1].split() == ["all"]
     rows = {line.rsplit(None, 1)[0].strip(): line.rsplit(None, 1)[1] for line in str(found).splitlines()[2:8]}
     assert rows == {"photographs": "12", "without any box": "0", "boxes": str(counts.sum())} | {
@@ -153,6 +154,8 @@ def test_a_lone_photograph_would_not_be_trained_on(smears):
     smears.write_text(smears.read_text(encoding="utf-8").splitlines()[0], encoding="utf-8")
     found = look(smears)
     assert not found.ready and "two photographs or more" in found.problems[0]
+    with pytest.raises(ValueError, match="Mend what is listed under Wrong"):
+        found.check()
 
 
 def test_what_is_too_small_on_the_input_is_said(smears):

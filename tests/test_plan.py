@@ -3,6 +3,7 @@
 import json
 import math
 import random
+import re
 import time
 from dataclasses import replace
 
@@ -157,6 +158,25 @@ def micro(smears):
     return plan, Slow(smears[:16], plan.start.heads, 4, augment=True, targets="boxes")
 
 
+@pytest.mark.parametrize(("small", "epochs"), [(5_000_000, 1), (1000, 5)])
+def test_a_large_network_is_saved_less_often(micro, tmp_path, monkeypatch, small, epochs):
+    """And so what saving takes is only a part of what an epoch takes."""
+    monkeypatch.setattr("yolo_helpers.start.SMALL", small)
+    plan, data = micro
+    assert plan.save_every == epochs
+    save, now, places = planning.Checkpoint.on_epoch_end, time.monotonic, []
+    monkeypatch.setattr("time.monotonic", lambda: now() + 100 * len(places))
+
+    def slowly(checkpoint, epoch, logs=None):  # as if it took 100 seconds
+        save(checkpoint, epoch, logs)
+        places.append(checkpoint.folder)
+
+    monkeypatch.setattr(planning.Checkpoint, "on_epoch_end", slowly)
+    seconds, _ = planning._measure(plan, data, tmp_path, None)
+    assert 100 / epochs < seconds < 100 / epochs + 20
+    assert [place.parent for place in places] == [tmp_path] and not list(tmp_path.iterdir())
+
+
 def test_measuring_finds_the_time_of_an_epoch_and_changes_nothing(micro, smears, tmp_path, monkeypatch, capsys):
     plan, data = micro
     validation = YoloDataset(smears[16:], plan.start.heads, 4, targets="boxes")
@@ -216,18 +236,39 @@ def test_a_training_goes_on_with_the_stages_that_it_began_with(micro, clock, tmp
     (tmp_path / STATE).write_text("{}")
     monkeypatch.setattr(planning, "_measure", lambda *_: (1.0, 2.0))  # a faster machine
     assert choose_stages(plan, data, tmp_path, 10) == first
+    of_the_device = ["GPU", "START (--start) micro, PRECISION (--precision) float32 and BATCH_SIZE (--batch-size) 4."]
     for changed, found in (
-        ({"minutes": 20}, "minutes 10"),
-        ({"epochs": 5}, "epochs None"),
-        ({"plan": replace(plan, precision="mixed_float16")}, "precision float32"),
-        ({"data": YoloDataset(data.annotations, data.heads, 8)}, "batch_size 4"),
-        ({"data": YoloDataset(data.annotations[:9], data.heads, 4)}, "photographs 16"),
+        ({"minutes": 20}, ["MINUTES (--minutes) 10", "MINUTES (--minutes) 20"]),
+        ({"epochs": 5}, ["no EPOCHS (--epochs)", "EPOCHS (--epochs) 5"]),
+        ({"plan": replace(plan, precision="mixed_float16")}, ["PRECISION (--precision) float32", *of_the_device]),
+        ({"data": YoloDataset(data.annotations, data.heads, 8)}, ["BATCH_SIZE (--batch-size) 4", *of_the_device]),
+        ({"plan": replace(plan, start=replace(plan.start, name="yolov3"))}, ["START (--start) yolov3", *of_the_device]),
+        (
+            {"data": YoloDataset(data.annotations[:9], data.heads, 4), "minutes": 1},
+            ["planned with 16 photographs and MINUTES (--minutes) 10, ", " 9 photographs and MINUTES (--minutes) 1: "],
+        ),
     ):
-        with pytest.raises(ValueError, match=f"planned with {found}: "):
+        with pytest.raises(ValueError, match="another folder") as error:
             choose_stages(**{"plan": plan, "data": data, "folder": tmp_path, "minutes": 10} | changed)
+        said = str(error.value)
+        assert all(words in said for words in found) and "None" not in said and "\n" not in said
+        assert ("GPU" in said) == (found[1:] == of_the_device)
     assert choose_stages(plan, data, tmp_path, 10) == first
     (tmp_path / STATE).unlink()  # no training yet, so it may be planned anew
     assert choose_stages(plan, data, tmp_path, 20) != first
+
+
+def test_a_training_goes_on_without_the_gpu_if_the_plan_says_how(server, smears, clock, tmp_path):
+    def stages(device, **told):
+        plan = choose_plan("auto", device, smears, NAMES, input_shape=SHAPE, **told)
+        return choose_stages(plan, YoloDataset(smears, plan.start.heads, plan.batch_size), tmp_path, 10)
+
+    first = stages(T4)
+    (tmp_path / STATE).write_text("{}")
+    with pytest.raises(ValueError, match="GPU is missing") as error:
+        stages(CPU)
+    start, precision, batch_size = re.findall(r"\(--\S+\) (\w+)", str(error.value).rpartition(": set ")[2])
+    assert stages(CPU, start=start, precision=precision, batch_size=int(batch_size)) == first
 
 
 def test_a_training_without_a_plan_and_a_damaged_plan_are_said(micro, clock, tmp_path):

@@ -14,7 +14,7 @@ from yolo_helpers.annotations import read_annotations
 from yolo_helpers.dataset import YoloDataset
 from yolo_helpers.loss import TERMS, YoloLoss
 from yolo_helpers.smear import CLASS_NAMES, write_smears
-from yolo_helpers.training import Stage, train
+from yolo_helpers.training import Stage, TimeLeft, train
 from yolo_helpers.training_model import create_model
 
 SHAPE = (64, 96)
@@ -96,9 +96,24 @@ def test_what_a_stage_trains_is_printed(training):
     ]
 
 
-def test_the_time_left_is_printed_before_every_epoch_but_the_first(training):
-    left = [line for line in training[3] if "left" in line]
-    assert len(left) == 3 and all(re.fullmatch(r"about \d+ min \d+ s left", line) for line in left)
+def test_the_time_left_is_printed_once_two_epochs_are_measured_after_the_first(training):
+    (left,) = [line for line in training[3] if "left" in line]
+    assert re.fullmatch(r"about \d+ min \d+ s left", left)
+
+
+def test_the_time_left_does_not_count_what_compiling_takes(monkeypatch, capsys):
+    """The first epoch takes 100 s, the others 10 s and every fifth one 30 s; it goes on after the 20th of 30."""
+    now = 0.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    callback = TimeLeft(30)
+    said = []
+    for epoch in range(20, 30):
+        callback.on_epoch_begin(epoch)
+        said.append(capsys.readouterr().out)
+        now += 100 if epoch == 20 else 30 if epoch % 5 == 4 else 10
+        callback.on_epoch_end(epoch)
+    expected = [f"about {10 * left // 60} min {10 * left % 60} s left\n" for left in range(7, 0, -1)]
+    assert said == ["", "", "", *expected]
 
 
 class Figures(keras.callbacks.Callback):

@@ -138,6 +138,19 @@ def test_it_trains_under_mixed_precision_and_xla(smears):
     assert model.predict_on_batch(inputs).dtype == np.float32
 
 
+def test_the_first_step_under_float16_trains(smears, tmp_path):
+    """At Keras' own scale of the loss its gradients would leave float16's range, and it would be skipped."""
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        body = new_body()
+        before = body.get_weights()
+        train(body, batches(smears[:4]), [Stage(1, 1e-3, frozen=True)], tmp_path, verbose=0)
+        trained = [not np.array_equal(*pair) for pair in zip(before, body.get_weights(), strict=True)]
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert sum(trained) == 6  # kernel and bias of three convolutions
+
+
 def test_a_body_that_does_not_fit_is_said():
     with pytest.raises(ValueError, match="need a body with 3 heads of 27 channels, found heads with \\[24, 24, 24\\]"):
         create_model(new_body(), SHAPE, ANCHORS, 4)

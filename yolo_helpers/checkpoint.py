@@ -20,9 +20,9 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from yolo_helpers.files import failure_warned, replacing, write_json, write_text
+from yolo_helpers.files import discard, failure_warned, replacing, write_json, write_text
 from yolo_helpers.model import read_weights
-from yolo_helpers.run_folder import BEST, HISTORY, STATE, stored
+from yolo_helpers.run_folder import BEST, HISTORY, MEASURING, STATE, stored
 
 
 class Checkpoint(keras.callbacks.Callback):
@@ -161,11 +161,11 @@ class Checkpoint(keras.callbacks.Callback):
         self.weights, self.saved = weights, self.epoch
 
     def _remove_leftovers(self) -> None:
-        """States that are not the last one, and what was being written when a training was cut off."""
+        """States that are not the last one, and what was being written or measured when a training was cut off."""
         with contextlib.suppress(OSError):  # then the next time
-            for pattern in ("state-*.weights.h5", ".writing-*"):
+            for pattern in ("state-*.weights.h5", ".writing-*", f"{MEASURING}*"):
                 for path in set(self.folder.glob(pattern)) - {self.weights}:
-                    path.unlink()
+                    discard(path)
 
 
 def _seeds(model: keras.Model) -> list[keras.Variable]:

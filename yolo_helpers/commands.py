@@ -224,9 +224,8 @@ def _add_train(commands) -> None:
     parser.add_argument(
         "--save-every",
         type=_whole(1),
-        default=1,
         metavar="EPOCHS",
-        help="from one checkpoint to the next; more for a slow drive (default: %(default)s)",
+        help="from one checkpoint to the next; more for a slow drive (default: 1, for a large network 5)",
     )
     parser.add_argument(
         "--resume", action="store_true", help="go on with the training in --folder; give the other options as before"
@@ -330,7 +329,7 @@ def _train(options: argparse.Namespace) -> int:
         validation_data,
         class_names,
         callbacks=[TensorBoard(options.folder / "tensorboard")] * has_tensorflow,
-        save_every=options.save_every,
+        save_every=options.save_every or plan.save_every,
         resume=options.resume,
         box_loss=options.box_loss,
         new_layers=start.new_layers,

@@ -78,7 +78,7 @@ def replacing(path: Path | str) -> Iterator[Path]:
         _replace(beside, path)
     except BaseException as error:
         with contextlib.suppress(OSError):
-            beside.unlink(missing_ok=True)
+            discard(beside)
         if not isinstance(error, OSError):
             raise
         raise _not_written(path, error) from error
@@ -113,6 +113,22 @@ def replacing_folder(path: Path | str) -> Iterator[Path]:
                 raise
     except OSError as error:
         raise _not_written(path, error) from error
+
+
+def discard(path: Path) -> None:
+    """Removes a file, or a folder with all in it, so that its room is free at once.
+
+    Raises:
+        OSError: if it is not there, or cannot be removed.
+    """
+    for file in path.rglob("*") if path.is_dir() else [path]:
+        # A mounted Google Drive moves what is removed into its bin, where it keeps its room: an empty file has none.
+        with contextlib.suppress(OSError):
+            os.truncate(file, 0)
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
 
 
 def _not_written(path: Path, error: OSError) -> OSError:

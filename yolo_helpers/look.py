@@ -64,6 +64,15 @@ class Look:
         """Whether a training would start."""
         return not self.problems
 
+    def check(self) -> None:
+        """Ends a notebook that would go on and train.
+
+        Raises:
+            ValueError: if something is wrong, which `print` says.
+        """
+        if not self.ready:
+            raise ValueError("Mend what is listed under Wrong, then run again.")
+
     def some(self, count: int) -> list[Annotation]:
         """A few photographs from all over the data set: those that opened, with objects where there are any."""
         every = [a for each in self.parts.values() for a in each if a.image_path not in self.broken]

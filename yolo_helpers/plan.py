@@ -18,13 +18,13 @@ from yolo_helpers.checkpoint import Checkpoint
 from yolo_helpers.dataset import YoloDataset
 from yolo_helpers.device import GB, Device
 from yolo_helpers.download import DownloadError
-from yolo_helpers.files import write_json
+from yolo_helpers.files import discard, write_json
 from yolo_helpers.loss import identity_loss
 from yolo_helpers.memory import count_memory
 from yolo_helpers.model import with_heads
-from yolo_helpers.run_folder import PLAN, STATE, stored
+from yolo_helpers.run_folder import MEASURING, PLAN, STATE, stored
 from yolo_helpers.start import SMEARS, Start, start_from
-from yolo_helpers.training import Stage, own_sentences
+from yolo_helpers.training import Stage, build_optimizer, own_sentences
 from yolo_helpers.training_model import create_model
 
 PROFILES = ("auto", "laptop", "gpu")
@@ -40,6 +40,8 @@ KNOWN = {
 }
 ENOUGH = 4 * GB  # free memory of a GPU, for YOLOv3 with a few photographs in half precision
 PART = 0.8  # of the free memory that a step may be counted to take
+WORDS = {"photographs": "photographs", "validation": "photographs for validation"}
+BY_THE_DEVICE = ("start", "precision", "batch_size")
 BATCHES = (16, 8, 4, 2, 1)
 BATCH = 8  # on a laptop
 FEWEST, MOST = 3, 300  # epochs
@@ -66,6 +68,11 @@ class Plan:
     precision: str
     batch_size: int
     reasons: list[str]
+
+    @property
+    def save_every(self) -> int:
+        """Epochs from one checkpoint to the next: writing a large network may take as long as an epoch."""
+        return 1 if self.start.small else 5
 
     def __str__(self):
         return "\n".join(self.reasons)
@@ -192,7 +199,7 @@ def choose_stages(
         raise ValueError(f"minutes: expected a number above 0, found {minutes}.")
     folder = Path(folder)
     settings = {
-        "start": plan.start.description,
+        "start": plan.start.name,
         "input_shape": list(data.heads.input_shape),
         "precision": plan.precision,
         "batch_size": data.batch_size,
@@ -206,12 +213,7 @@ def choose_stages(
     if before == settings:
         return [Stage(**stage) for stage in kept]
     if (folder / STATE).exists():
-        changed = [f"{name} {before.get(name)}" for name in settings if before.get(name) != settings[name]]
-        was = f"was planned with {'; '.join(changed)}" if before else "was begun without a plan"
-        raise ValueError(
-            f"{folder}: the training there {was}: to go on with it, set this as it was; for a new one, choose another "
-            "folder."
-        )
+        raise _planned_otherwise(folder, before, settings)
     folder.mkdir(parents=True, exist_ok=True)
     frozen = None
     if epochs is None and minutes is not None:
@@ -221,12 +223,35 @@ def choose_stages(
     return stages
 
 
+def _planned_otherwise(folder: Path, before: dict, settings: dict) -> ValueError:
+    """In the words of the lesson's settings and of the command."""
+    mend = "to go on with it, set this as it was; for a new one, choose another folder"
+    if not before:
+        return ValueError(f"{folder}: the training there was begun without a plan: {mend}.")
+    changed = [name for name in settings if before.get(name) != settings[name]]
+    if {*changed} & {*BY_THE_DEVICE}:
+        mend += (
+            "; if you changed nothing, the GPU is missing or is another one, or a network could not be fetched: set "
+            + _in_words(before, BY_THE_DEVICE)
+        )
+    was, now = _in_words(before, changed), _in_words(settings, changed)
+    return ValueError(f"{folder}: the training there was planned with {was}, and now there would be {now}: {mend}.")
+
+
+def _in_words(settings: dict, names: Sequence[str]) -> str:
+    words = []
+    for name in names:
+        value, word = settings.get(name), WORDS.get(name, f"{name.upper()} (--{name.replace('_', '-')})")
+        words.append(f"no {word}" if value is None else f"{value} {word}" if name in WORDS else f"{word} {value}")
+    return " and ".join([", ".join(words[:-1])] * (len(words) > 1) + words[-1:])
+
+
 def _epochs(
     plan: Plan, data: YoloDataset, folder: Path, minutes: float, validation: YoloDataset | None
 ) -> tuple[int, int]:
     """How many epochs may train the new layers alone, where there is such a stage, and then all: four times as many."""
     with _chance_untouched(), own_sentences(data):
-        seconds, compiling = _measure(plan.start.body, data, folder, validation)
+        seconds, compiling = _measure(plan, data, folder, validation)
     gc.collect()  # of the copy that was trained: a GPU may have no room for both
     stages = len(plan.start.stages(len(data)))
     left = 60 * minutes - stages * compiling
@@ -241,15 +266,15 @@ def _epochs(
     return frozen, total - frozen
 
 
-def _measure(body: keras.Model, data: YoloDataset, folder: Path, validation: YoloDataset | None) -> tuple[float, float]:
+def _measure(plan: Plan, data: YoloDataset, folder: Path, validation: YoloDataset | None) -> tuple[float, float]:
     """Seconds of an epoch, and of what a stage takes before its first step; by training a copy of the body."""
     heads = data.heads
     data, validation = copy.copy(data), copy.copy(validation)  # which count epochs of their own
-    twin = with_heads(body, None, heads.input_shape)
+    twin = with_heads(plan.start.body, None, heads.input_shape)
     settings = {"anchor_mask": heads.anchor_mask, "targets": data.targets}
     model = create_model(twin, heads.input_shape, heads.anchors, heads.num_classes, **settings)
     model.compile(optimizer=keras.optimizers.Adam(1e-4), loss={"yolo_loss": identity_loss})
-    model.optimizer.build(model.trainable_variables)
+    build_optimizer(model)
 
     def fit(steps, **options):
         begun = time.monotonic()
@@ -261,13 +286,16 @@ def _measure(body: keras.Model, data: YoloDataset, folder: Path, validation: Yol
     steps = int(np.clip(MEASURED / step, 1, len(data)))
     if steps > 1:
         step = fit(steps) / steps
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".measuring-") as place:
+    place = Path(tempfile.mkdtemp(dir=folder, prefix=MEASURING))
+    try:
         checkpoint = Checkpoint(place, twin)
         checkpoint.set_model(model)
         checkpoint.set_params({"epochs": 1})
         begun = time.monotonic()
         checkpoint.on_epoch_end(0)
-        saving = time.monotonic() - begun
+        saving = (time.monotonic() - begun) / plan.save_every
+    finally:
+        discard(place)
     photographs = VALIDATION * len(validation.annotations) if validation else 0
     return step * (len(data) + photographs / data.batch_size) + saving, compiling
 

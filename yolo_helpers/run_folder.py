@@ -16,8 +16,9 @@ import csv
 import json
 import re
 import tempfile
+import urllib.parse
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import keras
 
@@ -31,6 +32,7 @@ SETTINGS, NETWORK, BEST = "settings.json", "network.json", "best.weights.h5"
 STATE, HISTORY, PLAN = "state.json", "history.csv", "plan.json"
 TEST, TEST_LIST = "test.json", "test.txt"
 EXPORT = "export"
+MEASURING = ".measuring-"  # how the folder begins in which `plan` tries how long a checkpoint takes
 
 
 def choose_folder(results: str, source: str, runs: str | Path) -> Path:
@@ -44,17 +46,29 @@ def choose_folder(results: str, source: str, runs: str | Path) -> Path:
     Raises:
         ValueError: if Google Drive is asked for and cannot be had.
     """
+    results, source = results.strip(), source.strip()
     if not results and not source:
         print("Results go to a temporary folder: a rehearsal leaves nothing behind.")
         return Path(tempfile.mkdtemp()) / "rehearsal"
-    path = Path(re.sub(r"[?#].*", "", source))
-    name = path.stem if path.suffix.lower() in ("", ".zip") else path.parent.name
-    folder = Path(results).expanduser() if results else Path(runs) / name
+    # From the root on: in Colab's current folder drive/MyDrive is Google Drive.
+    folder = (Path(results).expanduser() if results else Path(runs) / _called_after(source)).absolute()
     mount_drive(folder)
-    print(f"Results go to {folder.absolute()}.")
+    print(f"Results go to {folder}.")
     if on_colab() and not folder.is_relative_to(DRIVE):
         print(f"They are lost when Colab disconnects: to keep them, name a folder below {DRIVE}/MyDrive.")
     return folder
+
+
+def _called_after(source: str) -> str:
+    """The name of a data set: of its zip, its folder, or the folder of the file that describes it."""
+    if address := re.match(r"https?://([^?#]+)", source, re.IGNORECASE):
+        # Without what no file may be called on some disks.
+        path = Path(re.sub(r"[^\w.-]+", "-", urllib.parse.unquote(PurePosixPath(address[1]).name)))
+    else:
+        path = Path(source).expanduser().resolve()
+        if path.is_file() and path.suffix.lower() != ".zip":
+            path = path.parent
+    return path.stem if path.suffix.lower() == ".zip" else path.name
 
 
 def write_run(

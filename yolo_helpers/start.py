@@ -45,13 +45,20 @@ class Start:
         body: image 0..1 in, raw heads out.
         heads: of the body; anchors fitted to the photographs.
         description: where the weights come from, in words.
+        name: what it was chosen by, as `start_from` takes it.
         new_layers: those that no weights were loaded into; None where that is all of them.
     """
 
     body: keras.Model
     heads: Heads
     description: str
+    name: str
     new_layers: list[keras.Layer] | None = None
+
+    @property
+    def small(self) -> bool:
+        """Whether it is a network for a laptop."""
+        return self.body.count_params() < SMALL
 
     def stages(
         self,
@@ -75,7 +82,7 @@ class Start:
         Raises:
             ValueError: for frozen epochs where no layer is new.
         """
-        small, random = self.body.count_params() < SMALL, self.new_layers is None
+        small, random = self.small, self.new_layers is None
         steps = 1500 if random or not small else 600
         if frozen_epochs and self.new_layers == []:
             raise ValueError("All weights were taken over, so --frozen-epochs would train nothing: leave it out.")
@@ -175,7 +182,7 @@ def start_from(
         anchors = given
     elif not keeps_heads:
         anchors = kmeans_anchors(box_sizes(photographs, input_shape), anchors)
-    return Start(body, Heads(input_shape, anchors, classes), description, new_layers)
+    return Start(body, Heads(input_shape, anchors, classes), description, str(start), new_layers)
 
 
 def _run_of(path: Path) -> Path | None:

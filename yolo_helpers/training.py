@@ -171,8 +171,7 @@ def train(
         if stage.decay:
             rate = keras.optimizers.schedules.CosineDecay(rate, stage.epochs * len(data), alpha=0.01)
         model.compile(optimizer=keras.optimizers.Adam(rate), loss={"yolo_loss": identity_loss})
-        # Before the first step, so that a checkpoint can be loaded and TensorFlow need not trace the step twice.
-        model.optimizer.build(model.trainable_variables)
+        build_optimizer(model)
         checkpoint.restore(model, end)
         if checkpoint.epoch < end and not checkpoint.stopped:
             if verbose:
@@ -192,6 +191,18 @@ def train(
             break
     checkpoint.raise_failure()
     return checkpoint.history()
+
+
+def build_optimizer(model: keras.Model) -> None:
+    """Makes the variables of a compiled model's optimiser before the first step.
+
+    So a checkpoint can be loaded, and TensorFlow need not trace the step twice. Under float16 the scale of the loss
+    begins at 64: at Keras' 32,768 the largest gradients of YOLOv3, some hundreds, leave float16's range, and each stage
+    would skip nine steps until the scale fits. It grows by itself.
+    """
+    if isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer):
+        model.optimizer.initial_scale = 64.0
+    model.optimizer.build(model.trainable_variables)
 
 
 def _model_for(data: YoloDataset, body: keras.Model, ignore_across_heads: bool, box_loss: str) -> keras.Model:
@@ -320,7 +331,9 @@ class TensorBoard(keras.callbacks.TensorBoard):
 
 
 class TimeLeft(keras.callbacks.Callback):
-    """Prints before each epoch about how long the training is still going to take.
+    """Prints before an epoch about how long the training is still going to take.
+
+    The first epoch holds the time of compiling, and tells nothing; there is an estimate after two more.
 
     Args:
         epochs: of the whole training.
@@ -331,8 +344,8 @@ class TimeLeft(keras.callbacks.Callback):
         self.epochs, self.seconds = epochs, []
 
     def on_epoch_begin(self, epoch, logs=None):
-        if self.seconds:  # the first epoch takes longer than the others, so the middle one counts
-            left = round(statistics.median_low(self.seconds) * (self.epochs - epoch))
+        if len(self.seconds) > 2:  # one that begins a stage or finds AP50 takes longer, so the middle one counts
+            left = round(statistics.median_low(self.seconds[1:]) * (self.epochs - epoch))
             print(f"about {left // 60} min {left % 60} s left")
         self.begun = time.monotonic()
 

@@ -93,7 +93,8 @@ def write_zip(folder, count=40, size=(240, 160)):
 )
 def test_the_whole_lesson_runs_on_other_photographs(tmp_path, write, names, input_shape):
     source, results = write(tmp_path / "photographs"), tmp_path / "results" / "first try"
-    told = {"START": "smears", "INPUT_SHAPE": " ".join(map(str, input_shape)), "EPOCHS": 12, "NEW_PHOTOGRAPHS": str(tmp_path / "new")}
+    told = {"START": "smears", "INPUT_SHAPE": " ".join(map(str, input_shape)), "EPOCHS": 12}
+    told["NEW_PHOTOGRAPHS"] = str(tmp_path / "new")
     (tmp_path / "new").mkdir()
     picture, objects = draw(np.random.default_rng(3), (300, 200), (0,))
     picture.save(tmp_path / "new" / "one.png")

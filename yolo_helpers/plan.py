@@ -132,7 +132,7 @@ def choose_plan(
                 reasons.append(f"{name} cannot be had, so a smaller network takes its place. {error}")
     reasons.append(f"Start: {begun.description}; {why}.")
     height, width = begun.heads.input_shape
-    reasons.append(f"Input: {width} x {height} pixels (width x height), {precision}.")
+    reasons.append(f"Input: {height} pixels high, {width} wide, {precision}.")
     most, why = _batch(profile, device, begun.body, precision) if batch_size is None else (batch_size, "as asked for")
     if most > len(photographs):
         most, why = len(photographs), "as many as there are"

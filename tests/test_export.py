@@ -21,7 +21,7 @@ from yolo_helpers.anchors import DATA, Heads
 from yolo_helpers.boxes import box_iou
 from yolo_helpers.detection import detect, suppress
 from yolo_helpers.export import export_detector
-from yolo_helpers.files import replacing_folder
+from yolo_helpers.files import filling
 from yolo_helpers.model import output_convolutions
 from yolo_helpers.run_folder import BEST, load_body, load_detector, write_run
 from yolo_helpers.smear import CLASS_NAMES
@@ -248,12 +248,12 @@ def test_a_folder_that_cannot_be_replaced_stays(tmp_path, monkeypatch):
     move = os.replace
 
     def blocked(source, target):
-        if os.fspath(source).endswith("new"):
+        if os.fspath(source).endswith(".writing-out"):
             raise PermissionError(13, "held")
         move(source, target)
 
     monkeypatch.setattr(os, "replace", blocked)
-    with pytest.raises(OSError, match="out could not be written"), replacing_folder(tmp_path / "out") as beside:
+    with pytest.raises(OSError, match="out could not be written"), filling(tmp_path / "out") as beside:
         (beside / "new.txt").touch()
     assert [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")] == ["out", "out/old.txt"]
 

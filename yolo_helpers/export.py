@@ -17,7 +17,7 @@ import numpy as np
 from keras import ops
 
 from yolo_helpers.anchors import Heads
-from yolo_helpers.files import replacing_folder, write_json, write_text
+from yolo_helpers.files import filling, write_json, write_text
 from yolo_helpers.images import GREY
 from yolo_helpers.model import inference_model, with_heads, yolo_head
 from yolo_helpers.run_folder import EXPORT, load_body
@@ -69,7 +69,7 @@ def export_detector(folder: str | Path, out: str | Path | None = None, score_thr
         "iou_threshold": 0.45,
     }
     out.parent.mkdir(parents=True, exist_ok=True)
-    with replacing_folder(out) as beside:
+    with filling(out) as beside:
         _write_models(model, beside)
         write_text(beside / "classes.txt", "\n".join(class_names) + "\n")
         write_json(beside / ABOUT, about)

@@ -5,7 +5,6 @@ import json
 import os
 import re
 import shutil
-import tempfile
 import time
 import warnings
 from collections.abc import Iterable, Iterator
@@ -84,37 +83,6 @@ def replacing(path: Path | str) -> Iterator[Path]:
         raise _not_written(path, error) from error
 
 
-@contextlib.contextmanager
-def replacing_folder(path: Path | str) -> Iterator[Path]:
-    """An empty folder to write to, beside another; it takes that one's place, with all in it, once it is complete.
-
-    Args:
-        path: the folder, in one that exists.
-
-    Yields:
-        A folder beside it.
-
-    Raises:
-        OSError: if it cannot be written. The folder is as it was then, and nothing lies beside it.
-    """
-    path = Path(path)
-    try:
-        with tempfile.TemporaryDirectory(prefix=".writing-", dir=path.parent) as beside:
-            new, old = Path(beside, "new"), Path(beside, "old")
-            new.mkdir()
-            yield new
-            if path.exists():
-                _replace(path, old)
-            try:
-                _replace(new, path)
-            except OSError:
-                if old.exists():
-                    _replace(old, path)
-                raise
-    except OSError as error:
-        raise _not_written(path, error) from error
-
-
 def discard(path: Path) -> None:
     """Removes a file, or a folder with all in it, so that its room is free at once.
 
@@ -122,6 +90,8 @@ def discard(path: Path) -> None:
         OSError: if it is not there, or cannot be removed.
     """
     for file in path.rglob("*") if path.is_dir() else [path]:
+        if file.is_symlink():  # what it leads to stays
+            continue
         # A mounted Google Drive moves what is removed into its bin, where it keeps its room: an empty file has none.
         with contextlib.suppress(OSError):
             os.truncate(file, 0)
@@ -149,25 +119,44 @@ def _replace(source: Path, target: Path) -> None:
 
 
 @contextlib.contextmanager
-def filling(folder: Path) -> Iterator[Path]:
-    """A folder to fill, beside the one that is meant; it takes that one's place once all is in it.
+def filling(folder: Path | str) -> Iterator[Path]:
+    """An empty folder to fill, beside the one that is meant; it takes that one's place once all is in it.
 
     Args:
         folder: that need not exist. What it held is gone then.
 
     Yields:
-        An empty folder beside it, hidden. It is gone after an error, and after a crash once this is called again.
+        A hidden folder beside it.
+
+    Raises:
+        OSError: if it cannot be written. The folder is as it was then, and nothing lies beside it; after a crash not
+            once this is called again.
     """
-    beside = folder.with_name(f".filling-{folder.name}")
-    shutil.rmtree(beside, ignore_errors=True)
-    beside.mkdir(parents=True)
+    folder = Path(folder)
+    beside, before = (folder.with_name(f".{doing}-{folder.name}") for doing in ("writing", "leaving"))
     try:
-        yield beside
-        if folder.exists():
-            shutil.rmtree(folder)
-        _replace(beside, folder)
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
+        if before.exists() and not folder.exists():  # of a crash between the two moves
+            _replace(before, folder)
+        for path in (beside, before):
+            if path.exists():
+                discard(path)
+        beside.mkdir(parents=True)
+        try:
+            yield beside
+            if folder.exists():
+                _replace(folder, before)
+            try:
+                _replace(beside, folder)
+            except OSError:
+                if before.exists():
+                    _replace(before, folder)
+                raise
+        finally:
+            for path in (beside, before):
+                if path.exists():
+                    discard(path)
+    except OSError as error:
+        raise _not_written(folder, error) from error
 
 
 @contextlib.contextmanager

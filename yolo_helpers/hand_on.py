@@ -9,7 +9,6 @@ from html import escape
 from pathlib import Path
 
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from yolo_helpers.annotations import count_boxes
 from yolo_helpers.files import list_files, replacing, write_text
@@ -82,7 +81,10 @@ def hand_on(folder: str | Path, figures: Mapping[str, Figure] | None = None) -> 
     packed += [each for pattern in PICTURES for each in sorted(folder.glob(pattern))]
     packed += list_files(folder / EXPORT, ("",), recursive=True)
     path = folder / ZIP  # beside the folder may lie a zip of its name: the photographs
-    with replacing(path) as beside, zipfile.ZipFile(beside, "w") as file:  # stored: weights do not get smaller
+    with (
+        replacing(path) as beside,
+        zipfile.ZipFile(beside, "w", strict_timestamps=False) as file,
+    ):  # stored: weights do not get smaller
         for each in packed:
             file.write(each, each.relative_to(folder.parent))
     return path
@@ -104,12 +106,8 @@ def _draw(history: dict[str, list], curves: dict[str, list[float]]) -> Figure:
     for ax, names in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
         show_history(history, names, ax)
         ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, frameon=False)
-        ax.set_xlim(0.5, _epochs(history) + 0.5)
-        ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         values = sum((curves[name] for name in names), [])
-        if names == [SCORE]:
-            ax.set_ylim(0, 1.02)
-        elif max(values) > 10 * min(values) > 0:
+        if names != [SCORE] and max(values) > 10 * min(values) > 0:
             ax.set_yscale("log")
     return figure
 

@@ -197,6 +197,8 @@ def choose_stages(
     """
     if minutes is not None and not minutes > 0:
         raise ValueError(f"minutes: expected a number above 0, found {minutes}.")
+    if epochs is not None and epochs < 1:
+        raise ValueError(f"epochs: expected a whole number from 1 on, found {epochs}.")
     folder = Path(folder)
     settings = {
         "start": plan.start.name,
@@ -241,7 +243,9 @@ def _planned_otherwise(folder: Path, before: dict, settings: dict) -> ValueError
 def _in_words(settings: dict, names: Sequence[str]) -> str:
     words = []
     for name in names:
-        value, word = settings.get(name), WORDS.get(name, f"{name.upper()} (--{name.replace('_', '-')})")
+        value = settings.get(name)
+        value = " ".join(map(str, value)) if isinstance(value, list) else value
+        word = WORDS.get(name, f"{name.upper()} (--{name.replace('_', '-')})")
         words.append(f"no {word}" if value is None else f"{value} {word}" if name in WORDS else f"{word} {value}")
     return " and ".join([", ".join(words[:-1])] * (len(words) > 1) + words[-1:])
 

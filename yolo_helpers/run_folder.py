@@ -53,10 +53,28 @@ def choose_folder(results: str, source: str, runs: str | Path) -> Path:
     # From the root on: in Colab's current folder drive/MyDrive is Google Drive.
     folder = (Path(results).expanduser() if results else Path(runs) / _called_after(source)).absolute()
     mount_drive(folder)
+    check_apart(folder, Path(source).expanduser())
     print(f"Results go to {folder}.")
     if on_colab() and not folder.is_relative_to(DRIVE):
         print(f"They are lost when Colab disconnects: to keep them, name a folder below {DRIVE}/MyDrive.")
     return folder
+
+
+def check_apart(folder: Path, source: Path) -> None:
+    """Refuses a folder for results that would mix with the photographs, or is none.
+
+    Args:
+        folder: for the results.
+        source: of the photographs; an address or a word is no path, and harms nothing.
+
+    Raises:
+        ValueError: if it is a file, or the folder of the photographs.
+    """
+    if folder.is_file():
+        raise ValueError(f"{folder} is a file: choose a new folder for the results.")
+    place = source if source.is_dir() or source.suffix.lower() == ".zip" else source.parent
+    if source.exists() and folder.exists() and folder.samefile(place):
+        raise ValueError(f"{folder} holds the photographs: choose another folder for the results.")
 
 
 def _called_after(source: str) -> str:

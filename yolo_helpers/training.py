@@ -161,7 +161,7 @@ def train(
         for part, annotations in parts.items():
             print(f"{part}: {_what_is_in(annotations, names)}")
 
-    end = 0
+    end, began = 0, checkpoint.epoch
     for number, stage in enumerate(stages, start=1):
         start, end = end, end + stage.epochs
         if checkpoint.epoch > end:
@@ -189,6 +189,8 @@ def train(
                 )
         if checkpoint.stopped:
             break
+    if verbose and began == end:
+        print(f"The training in {folder} has ended, with {end} epochs: for another one choose a new folder.")
     checkpoint.raise_failure()
     return checkpoint.history()
 

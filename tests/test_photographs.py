@@ -19,7 +19,7 @@ from test_exports import ROWS, mac, right
 
 from yolo_helpers import photographs
 from yolo_helpers.annotations import read_annotations, read_splits
-from yolo_helpers.photographs import bring_photographs
+from yolo_helpers.photographs import bring_photographs, list_photographs
 from yolo_helpers.smear import draw_smear
 
 EXPORTS = [
@@ -496,3 +496,15 @@ def test_a_drive_that_is_not_permitted_is_said(colab, work, tmp_path):
 
 def test_elsewhere_nothing_is_mounted(work):
     refused("/content/drive/MyDrive/a.zip", work, "no such file")
+
+
+def test_photographs_are_listed_from_a_file_or_from_folders_within(tmp_path):
+    (tmp_path / "in" / "side").mkdir(parents=True)
+    for name in ("b.png", "in/side/a.jpg"):
+        Image.new("RGB", (8, 8)).save(tmp_path / name)
+    (tmp_path / "notes.txt").write_text("no photograph")
+    assert sorted(list_photographs(tmp_path)) == [tmp_path / "b.png", tmp_path / "in" / "side" / "a.jpg"]
+    assert list_photographs(bring_photographs(tmp_path / "b.png", tmp_path / "work")) == [tmp_path / "b.png"]
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ValueError, match="no photographs in this folder"):
+        list_photographs(tmp_path / "empty")

@@ -25,6 +25,7 @@ def _show(shell, kind, error, trace, tb_offset=None) -> None:
     while innermost.tb_next:
         innermost = innermost.tb_next
     if PACKAGE in Path(innermost.tb_frame.f_code.co_filename).parents:
-        print(error, file=sys.stderr)
+        # The file may hold outputs of an earlier run below, which would look like a success.
+        print(f"{error}\nThe notebook stops here: what stands below is of an earlier run.", file=sys.stderr)
     else:
         shell.showtraceback((kind, error, trace), tb_offset=tb_offset)

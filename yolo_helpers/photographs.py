@@ -45,7 +45,7 @@ def bring_photographs(source: str | Path, folder: str | Path) -> Path:
 
     Args:
         source: "" for 60 drawn ones, as another microscope shows them; the address of a zip archive; a zip archive; a
-            folder; a file that describes a data set, such as data.yaml; or "upload" for Colab's dialogue. What lies
+            folder; a file that describes a data set, such as data.yaml; a photograph; or "upload" for Colab's dialogue. What lies
             below /content/drive, where Colab mounts Google Drive, is mounted.
         folder: for what is drawn, fetched, unpacked or copied, on the own disk. What lies on another disk is copied if
             it takes more than 20 ms to open a photograph there.
@@ -135,7 +135,25 @@ def _take(path: Path, folder: Path) -> tuple[Path, str]:
     if path.suffix.lower() == ".zip":
         return _unpack(path, folder)
     _refuse_others(path)
+    if path.suffix.lower() in IMAGE_SUFFIXES:
+        return path, f"{path} is read where it lies."
     return _near(path, folder)
+
+
+def list_photographs(path: str | Path) -> list[Path]:
+    """The photograph that a path names, or all in a folder and in those inside it.
+
+    Args:
+        path: of a file or a folder.
+
+    Raises:
+        ValueError: if there is none.
+    """
+    path = Path(path)
+    found = list_files(path, IMAGE_SUFFIXES, recursive=True) if path.is_dir() else [path]
+    if not found:
+        raise PhotographsError(f"{path}: no photographs in this folder, expected {', '.join(IMAGE_SUFFIXES)}.")
+    return found
 
 
 def mount_drive(path: Path) -> None:

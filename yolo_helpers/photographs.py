@@ -45,8 +45,8 @@ def bring_photographs(source: str | Path, folder: str | Path) -> Path:
 
     Args:
         source: "" for 60 drawn ones, as another microscope shows them; the address of a zip archive; a zip archive; a
-            folder; a file that describes a data set, such as data.yaml; a photograph; or "upload" for Colab's dialogue. What lies
-            below /content/drive, where Colab mounts Google Drive, is mounted.
+            folder; a file that describes a data set, such as data.yaml; a photograph; or "upload" for Colab's dialogue.
+            What lies below /content/drive, where Colab mounts Google Drive, is mounted.
         folder: for what is drawn, fetched, unpacked or copied, on the own disk. What lies on another disk is copied if
             it takes more than 20 ms to open a photograph there.
 

@@ -85,9 +85,7 @@ def _share(text: str) -> float:
 
 def _source(text: str) -> Path:
     if re.match("https?://", text, re.IGNORECASE):
-        raise argparse.ArgumentTypeError(
-            f"{text} is an address: fetch it and give the file (lesson 04 takes addresses)"
-        )
+        raise argparse.ArgumentTypeError(f"{text}: only lesson 04 takes addresses: fetch it, and give the file")
     return Path(text)
 
 

@@ -41,7 +41,8 @@ def export_detector(folder: str | Path, score_threshold: float | None = None) ->
         score_threshold: least score of a box, for `detect.py`; when None that of an earlier export, else 0.3.
 
     Returns:
-        The folder `export` in it, which holds `saved_model`, `detector.tflite`, `classes.txt`, `model.json` and `detect.py`.
+        The folder `export` in it, which holds `saved_model`, `detector.tflite`, `classes.txt`, `model.json` and
+        `detect.py`.
 
     Raises:
         ValueError: if the folder holds no detector, or `export` in it something else than an export; if Keras computes

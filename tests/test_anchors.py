@@ -12,6 +12,7 @@ from yolo_helpers.anchors import (
     get_anchors,
     grid_shapes,
     kmeans_anchors,
+    read_shape,
 )
 
 
@@ -35,6 +36,20 @@ def test_grids_of_416():
 def test_a_grid_needs_multiples_of_32(shape):
     with pytest.raises(ValueError, match="multiples of 32"):
         grid_shapes(shape, 3)
+
+
+@pytest.mark.parametrize(
+    "text", ["320 416", "320x416", "320 X 416", "320×416", "320,416", " (320, 416) ", "[320, 416]", (320, 416)]
+)
+def test_a_shape_as_readers_write_it(text):
+    assert read_shape(text) == (320, 416)
+
+
+def test_a_shape_that_is_left_out_or_none():
+    assert read_shape("") is None and read_shape("  ") is None
+    for text in ("416", "320 416 3", "-320 416", "320.5 416", "large", "320416x", "9" * 5000 + " 1", "()"):
+        with pytest.raises(ValueError, match="^INPUT_SHAPE: .*320 416"):
+            read_shape(text)
 
 
 def test_what_the_heads_of_a_network_share():

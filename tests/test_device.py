@@ -2,6 +2,7 @@
 
 import os
 import stat
+import sys
 import warnings
 
 import keras
@@ -23,6 +24,9 @@ def asked_anew():
 @pytest.fixture
 def tool(tmp_path, monkeypatch):
     """Puts an nvidia-smi on the path that prints some lines, its arguments into a file, and exits with a status."""
+    if sys.platform == "win32":
+        pytest.skip("Windows starts no shell script")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
 
     def put(lines, status=0):
         script = tmp_path / "nvidia-smi"
@@ -79,14 +83,35 @@ def test_a_gpu_that_the_backend_does_not_see_is_none(tool):
     assert (found.is_gpu, found.precision) == (False, "float32")
 
 
+@pytest.mark.parametrize(("platform", "mend"), [("darwin", "CUDA"), ("win32", "WSL")])
+def test_the_mend_is_one_for_this_system(tool, monkeypatch, platform, mend):
+    tool("Tesla T4, 15360, 14913, 7.5")
+    monkeypatch.setattr(device.sys, "platform", platform)
+    with pytest.warns(UserWarning, match=mend):
+        find_device()
+
+
+@pytest.mark.parametrize("visible", ["", ",1"])
+def test_a_gpu_that_the_reader_hid_is_not_missed(tool, monkeypatch, visible):
+    tool("Tesla T4, 15360, 14913, 7.5")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert not find_device().is_gpu
+
+
 def test_the_processor_of_this_computer(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))  # no nvidia-smi
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         found = find_device()
     assert keras.backend.backend() == "tensorflow" and not found.is_gpu
-    assert found.name.split()[0] == str(len(os.sched_getaffinity(0)))
-    assert 0 < found.free < found.memory
+    if sys.platform == "linux":
+        assert found.name.split()[0] == str(len(os.sched_getaffinity(0)))
+        assert 0 < found.free < found.memory
+    else:
+        assert found.name.split()[0] == str(os.cpu_count())
+        assert (found.memory, found.free) == (None, None)
 
 
 def test_what_was_free_at_first_counts(tool, seen):

@@ -298,8 +298,25 @@ def test_verdicts_are_those_of_plain_loops(seed, threshold):
             assert all(np.array_equal(part, whole[expected]) for part, whole in zip(detections_, other))
         assert np.array_equal(verdict.missed, one.boxes[missed])
         assert np.array_equal(verdict.missed_classes, one.classes[missed])
+        assert len(verdict.taken) == len(right) and np.all(np.diag(box_iou(verdict.right.boxes, verdict.taken)) >= 0.5)
     if threshold == 0.5:
         assert min(sum(len(part) for part in parts) for parts in zip(*plain_verdicts(truth, found, 0.5))) > 3
+
+
+def as_sets(verdict):
+    """The boxes of each kind with their class and score, in any order."""
+    kinds = [np.column_stack([one.boxes, one.classes, one.scores]) for one in (verdict.right, verdict.wrong)]
+    kinds.append(np.column_stack([verdict.missed, verdict.missed_classes]))
+    kinds.append(np.column_stack([verdict.right.boxes, verdict.taken]))
+    return [sorted(kind.tolist()) for kind in kinds]
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("threshold", [0.0, 0.3, 0.5, 0.9, 1.1])
+def test_a_verdict_above_a_threshold_is_that_on_what_reaches_it(seed, threshold):
+    truth, found = random_case(seed)
+    judged = zip(verdicts(truth, found, "abc"), verdicts(truth, found, "abc", threshold), strict=True)
+    assert all(as_sets(one.above(threshold)) == as_sets(anew) for one, anew in judged)
 
 
 def test_verdicts_of_no_photograph():

@@ -119,7 +119,6 @@ def test_a_picture_that_is_missing_is_one_fault_and_not_one_for_each_of_its_boxe
 
 
 def test_a_long_list_is_cut_and_its_count_is_not(smears):
-    folder = smears.parent
     lines = [f"gone_{number:02}.png 1,2,3,4,0" for number in range(31)]
     smears.write_text(smears.read_text(encoding="utf-8") + "\n".join(lines), encoding="utf-8")
     found = look(smears)
@@ -129,7 +128,6 @@ def test_a_long_list_is_cut_and_its_count_is_not(smears):
     assert shown == found.problems[:20] and "and 11 more" in printed and "31 things" in printed
     found.problems = found.problems[:20]
     assert "gone_19" in str(found) and "more" not in str(found)
-    assert (folder / "smear_0000.png").exists()
 
 
 def test_a_zip_is_unpacked_beside_itself_and_looked_at(smears, tmp_path, monkeypatch, capsys):

@@ -62,7 +62,6 @@ def test_the_record_shows_what_is_counted_and_how_far_off_it_is():
     for row in rows:  # what grows with the image, without what TensorFlow takes for its own
         grown = row["measured"] - base["measured"]
         assert grown == pytest.approx(row["total"] - base["total"], rel=0.15)
-        assert 0.5 < row["total"] / row["measured"] < 1 and row["frozen"] < row["measured"]
 
 
 def test_the_full_network_fits_into_a_t4_in_half_precision():

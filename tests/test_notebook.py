@@ -8,7 +8,6 @@ import pytest
 from nbclient.exceptions import CellExecutionError
 
 from tools.build_notebooks import KERNEL, ROOT, Client
-from yolo_helpers.notebook import plain_errors
 
 PLAIN = "from yolo_helpers.notebook import plain_errors; plain_errors()"
 BRING = "from yolo_helpers.photographs import bring_photographs; bring_photographs('nowhere', {folder!r})"
@@ -57,10 +56,8 @@ def test_any_other_error_is_shown_as_usual(cell):
     assert [line for o in plain for line in o.traceback] and len(plain[0].traceback) == len(usual[0].traceback)
 
 
-def test_outside_of_ipython_nothing_happens():
-    before = sys.excepthook
-    plain_errors()
-    assert sys.excepthook is before
-    code = f"{PLAIN}\nimport sys; print([name for name in ('IPython', 'keras') if name in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+def test_outside_of_ipython_nothing_happens(tmp_path):
+    code = f"{PLAIN}\nimport sys; print([name for name in ('IPython', 'keras') if name in sys.modules])\n"
+    code += BRING.format(folder=str(tmp_path))
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 1 and done.stdout.strip() == "[]" and "Traceback" in done.stderr

@@ -223,7 +223,7 @@ def test_other_archives_are_refused(work, tmp_path, name):
 
 def test_where_nothing_is_the_current_folder_is_named(work, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    refused("photos/data.yaml", work, "photos/data.yaml", str(tmp_path))
+    refused("photos/data.yaml", work, str(Path("photos", "data.yaml")), str(tmp_path))
 
 
 def test_a_file_in_the_place_of_the_folder_is_one_sentence(tmp_path):
@@ -273,6 +273,15 @@ def test_an_address_is_fetched_and_unpacked_once(site, archive, export, work, ca
     assert site.asked[1][0] == "/export.zip?of=another%20one%20gr%C3%B6%C3%9Fe"
 
 
+def test_what_is_in_the_way_is_said_before_anything_is_fetched(site, archive, work):
+    site.body = archive
+    folder = bring_photographs(site.url, work)
+    (folder / photographs.ORIGIN).unlink()  # so that it is the reader's own
+    site.asked.clear()
+    refused(site.url, work, str(folder), "in the way")
+    assert site.asked == []
+
+
 def test_what_broke_off_goes_on(site, archive, export, work):
     site.body, site.cuts = archive, [500_000, 500_000, 0]
     refused(site.url, work, "broke off after 1,000,000", "run this again")
@@ -314,9 +323,23 @@ def test_an_address_that_leads_nowhere_is_one_sentence(work, url):
 
 
 @pytest.fixture
-def slow(monkeypatch, export):
+def clock(monkeypatch):
+    """Time stands still unless a test moves it, in seconds."""
+    now = types.SimpleNamespace(seconds=0.0)
+    monkeypatch.setattr(time, "perf_counter", lambda: now.seconds)
+    return now
+
+
+class Opened(list):
+    """The files that were opened, each of which took so many seconds."""
+
+    takes = 0.04
+
+
+@pytest.fixture
+def slow(monkeypatch, export, clock):
     """The folder of the export lies on a drive that takes 40 ms to open a file; what was opened there is kept."""
-    opened = []
+    opened = Opened()
     for file in export.rglob("*.*"):
         os.utime(file, (1e9, 1e9))
 
@@ -324,7 +347,7 @@ def slow(monkeypatch, export):
         def slowly(path, *to):
             if path.is_relative_to(export):
                 opened.append(path)
-                time.sleep(0.04)
+                clock.seconds += opened.takes
             return function(path, *to)
 
         return slowly
@@ -363,15 +386,15 @@ def test_what_changed_there_is_brought_after_it(export, slow, work):
 def test_a_cut_while_copying_goes_on(export, slow, work, monkeypatch):
     for number in range(60):
         put(export / "notes" / f"{number}.txt", str(number))
-    waited = time.sleep
+    copyfile = shutil.copyfile
 
-    def cut(seconds):
-        waited(seconds)
+    def cut(file, target):
+        copyfile(file, target)
         if len(slow) > 50:
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(time, "sleep", cut)
+        patch.setattr(shutil, "copyfile", cut)
         bring_photographs(export, work)
     had = len(contents(work))
     assert had > 10 and not list(work.rglob(".writing-*"))
@@ -410,15 +433,22 @@ def test_where_opening_is_fast_or_a_copy_would_lie_on_the_same_disk_nothing_is_c
         for given in (export, str(export / "data.yaml")):
             assert bring_photographs(given, work) == Path(given)
         assert not slow
-    monkeypatch.setattr(time, "sleep", lambda _: None)
+    slow.takes = 0.015
     assert bring_photographs(export, work) == export and slow
     assert not list(work.iterdir())
 
 
-def test_a_photograph_of_any_size_is_judged_by_the_way_to_it(tmp_path, work, monkeypatch):
-    """Decoding this one takes far more than 20 ms, on whichever disk."""
+def test_a_photograph_of_any_size_is_judged_by_the_way_to_it(tmp_path, work, clock, monkeypatch):
+    """Decoding it would take a second, on whichever disk."""
     (tmp_path / "photos").mkdir()
-    Image.new("RGB", (6000, 4000)).save(tmp_path / "photos" / "a.png")
+    Image.new("RGB", (6, 4)).save(tmp_path / "photos" / "a.png")
+    decode = Image.open
+
+    def slowly(*given, **options):
+        clock.seconds += 1
+        return decode(*given, **options)
+
+    monkeypatch.setattr(Image, "open", slowly)
     monkeypatch.setattr(photographs, "_is_same_disk", lambda *_: False)
     assert bring_photographs(tmp_path / "photos", work) == tmp_path / "photos"
 

@@ -38,7 +38,6 @@ from yolo_helpers.plots import (
     show_replicas,
     show_slot,
     show_threshold,
-    show_verdict,
     show_verdicts,
 )
 
@@ -196,7 +195,8 @@ def test_a_small_photograph_is_enlarged_so_that_names_can_be_read(tmp_path):
 NOTHING = Detections(np.zeros((0, 4)), np.zeros(0), np.zeros(0, int))
 RIGHT = Detections(BOXES[:1], np.array([0.8]), np.array([1]))
 WRONG = Detections(BOXES[1:2], np.array([0.65]), np.array([2]))
-VERDICT = Verdict(RIGHT, WRONG, BOXES[2:], np.array([0]))
+NO_BOXES, NO_CLASSES = NOTHING.boxes, NOTHING.classes
+VERDICT = Verdict(RIGHT, WRONG, BOXES[2:], np.array([0]), RIGHT.boxes)
 
 
 def drawn(ax, kind):
@@ -208,46 +208,56 @@ def legend(one):
     return [text.get_text() for text in one.get_texts()]
 
 
-def test_a_verdict_is_drawn_and_counted():
-    ax = show_verdict(IMAGE, VERDICT, NAMES, title="a smear")
+@pytest.fixture
+def show_one(tmp_path):
+    """Draws one verdict on a grey photograph; returns its axes and the words of the legend."""
+    path = tmp_path / "smear.png"
+    Image.fromarray(IMAGE).save(path)
+
+    def show(verdict, class_names=NAMES):
+        (ax,) = show_verdicts([Photograph(path, BOXES, np.array([0, 1, 2]))], [verdict], class_names)
+        return ax, legend(ax.figure.legends[0])
+
+    return show
+
+
+def test_a_verdict_is_drawn_and_counted(show_one):
+    ax, words = show_one(VERDICT)
     kinds = {"right": RIGHT.boxes, "wrong": WRONG.boxes, "missed": VERDICT.missed}
     assert {kind: drawn(ax, kind) for kind in kinds} == {kind: boxes.tolist() for kind, boxes in kinds.items()}
-    assert legend(ax.get_legend()) == ["1 right", "1 wrong", "1 missed"] and ax.get_title() == "a smear"
+    assert words == ["1 right", "1 wrong", "1 missed"] and ax.get_title() == "smear.png"
     assert {text.get_gid(): text.get_text() for text in ax.texts} == {"wrong": "WBC 0.65", "missed": "Platelets"}
     boxes = rectangles(ax)
     assert len({box.get_edgecolor() for box in boxes}) == 3
     assert len({(str(box.get_linestyle()), box.get_linewidth()) for box in boxes}) == 3  # told apart without colour
-    assert show_verdict(IMAGE, VERDICT, NAMES, ax=ax) is ax
 
 
-def test_one_class_needs_no_name():
-    one = Verdict(
-        RIGHT._replace(classes=np.array([0])), WRONG._replace(classes=np.array([0])), BOXES[2:], np.array([0])
-    )
-    assert labels(show_verdict(IMAGE, one, ["cell"])) == ["0.65"]
+def test_one_class_needs_no_name(show_one):
+    one = VERDICT._replace(wrong=WRONG._replace(classes=np.array([0])))
+    assert labels(show_one(one, ["cell"])[0]) == ["0.65"]
 
 
-def test_a_verdict_on_nothing():
-    ax = show_verdict(IMAGE, Verdict(NOTHING, NOTHING, np.zeros((0, 4)), np.zeros(0, int)), NAMES)
+def test_a_verdict_on_nothing(show_one):
+    ax, words = show_one(Verdict(NOTHING, NOTHING, NO_BOXES, NO_CLASSES, NO_BOXES))
     ax.figure.canvas.draw()
-    assert not rectangles(ax) and not labels(ax) and legend(ax.get_legend()) == ["0 right", "0 wrong", "0 missed"]
+    assert not rectangles(ax) and not labels(ax) and words == ["0 right", "0 wrong", "0 missed"]
 
 
-def test_a_verdict_with_names_that_are_formulas_or_foreign():
+def test_a_verdict_with_names_that_are_formulas_or_foreign(show_one):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # where no font has these letters
-        ax = show_verdict(IMAGE, VERDICT, ["血小板", "$x^$", "$$_{"])
+        ax, _ = show_one(VERDICT, ["血小板", "$x^$", "$$_{"])
         ax.figure.canvas.draw()
     written = {text.get_gid(): text.get_text() for text in ax.texts}
     assert written["wrong"] == r"\$\$_{ 0.65" and written["missed"] in ("血小板", "0")
 
 
-def test_labels_do_not_cover_each_other_nor_leave_the_photograph():
+def test_labels_do_not_cover_each_other_nor_leave_the_photograph(show_one):
     rng = np.random.default_rng(0)
     corners = rng.uniform(0, 40, (60, 2))
     boxes = np.concatenate([corners, corners + rng.uniform(2, 20, (60, 2))], 1).clip(0, [64, 48, 64, 48])
     crowd = Detections(boxes[:30], rng.random(30), rng.integers(0, 3, 30))
-    ax = show_verdict(IMAGE, Verdict(NOTHING, crowd, boxes[30:], np.zeros(30, int)), NAMES)
+    ax, _ = show_one(Verdict(NOTHING, crowd, boxes[30:], np.zeros(30, int), NO_BOXES))
     shown = visible_labels(ax)
     assert 5 < len(shown) < 60 == len(ax.texts)
     assert_apart_and_inside(ax, shown)
@@ -256,9 +266,9 @@ def test_labels_do_not_cover_each_other_nor_leave_the_photograph():
 
 
 @pytest.mark.parametrize("box", [[0, 0, 64, 48], [0, 0, 20, 20], [44, 0, 64, 48], [50, 40, 64, 48]])
-def test_a_label_finds_a_place_at_the_border(box):
+def test_a_label_finds_a_place_at_the_border(show_one, box):
     found = Detections(np.array([box], float), np.array([0.5]), np.array([0]))
-    ax = show_verdict(IMAGE, Verdict(NOTHING, found, np.zeros((0, 4)), np.zeros(0, int)), NAMES)
+    ax, _ = show_one(Verdict(NOTHING, found, NO_BOXES, NO_CLASSES, NO_BOXES))
     assert len(visible_labels(ax)) == 1
 
 
@@ -321,10 +331,11 @@ def test_a_threshold_moves_photograph_counts_and_point(judged_photographs, thres
     photographs, _ = judged_photographs
     found = list(many_found(photographs))
     right, wrong, missed = counts_at(photographs, found, threshold)
-    picture, bars, curve = show_threshold(photographs, found, NAMES, threshold, photograph=1)
-    verdict = verdicts(photographs, found, NAMES, threshold)[1]
+    picture, bars, curve = show_threshold(photographs, verdicts(photographs, found, NAMES), NAMES, threshold)
+    verdict = verdicts(photographs, found, NAMES, threshold)[0]
     for kind, boxes in (("right", verdict.right.boxes), ("wrong", verdict.wrong.boxes), ("missed", verdict.missed)):
-        np.testing.assert_allclose(np.reshape(drawn(picture, kind), (-1, 4)), boxes, rtol=1e-5)
+        shown, expected = (np.reshape(sorted(each), (-1, 4)) for each in (drawn(picture, kind), boxes.tolist()))
+        np.testing.assert_allclose(shown, expected, rtol=1e-5)
     counts = {"right": right, "wrong": wrong, "missed": missed}
     lengths = {bar.get_gid(): bar.get_width() for bar in rectangles(bars)}
     assert [kind for kind, count in counts.items() if lengths[kind] != count] == cut
@@ -343,7 +354,7 @@ def test_a_threshold_moves_photograph_counts_and_point(judged_photographs, thres
 def test_the_curve_has_a_point_for_every_score(judged_photographs):
     photographs, _ = judged_photographs
     found = list(many_found(photographs))
-    *_, curve = show_threshold(photographs, found, NAMES, 0.5)
+    *_, curve = show_threshold(photographs, verdicts(photographs, found, NAMES), NAMES, 0.5)
     scores = np.unique(np.concatenate([one.scores for one in found]))[::-1]
     expected = []
     for score in scores:
@@ -354,10 +365,9 @@ def test_the_curve_has_a_point_for_every_score(judged_photographs):
 
 def test_under_a_slider_the_axes_stay(judged_photographs):
     photographs, _ = judged_photographs
-    found = list(many_found(photographs))
-    shown = []
+    judged, shown = verdicts(photographs, list(many_found(photographs)), NAMES), []
     for threshold in (0.05, 0.5, 0.9, 1.0):
-        axes = show_threshold(photographs, found, NAMES, threshold)
+        axes = show_threshold(photographs, judged, NAMES, threshold)
         axes[0].figure.canvas.draw()
         shown.append([(ax.get_xlim(), ax.get_ylim(), ax.get_position().bounds) for ax in axes])
     assert all(one == shown[0] for one in shown)
@@ -373,7 +383,7 @@ def test_a_threshold_where_nothing_is_found_or_nothing_is_true(judged_photograph
             (empty, found, ["0", "6", "0"]),
             (empty, [NOTHING] * 3, ["0", "0", "0"]),
         ):
-            picture, bars, curve = show_threshold(truth, detections, NAMES, 0.5)
+            picture, bars, curve = show_threshold(truth, verdicts(truth, detections, NAMES), NAMES, 0.5)
             picture.figure.canvas.draw()
             assert labels(bars) == counts
             assert not [line for line in curve.lines if line.get_gid() == "threshold"]

@@ -355,6 +355,9 @@ def test_splitting_by_seed(smears):
     assert len(split_annotations(smears[:2], 0.1, seed=1)[1]) == 1  # fewer than ten photographs: never an empty part
     with pytest.raises(ValueError, match="at least two photographs, found 1"):
         split_annotations(smears[:1], 0.1, seed=1)
+    for call in (lambda: split_annotations(smears, 0.3, -1), lambda: three_parts({"train": smears}, -1)):
+        with pytest.raises(ValueError, match="SEED.* -1"):
+            call()
 
 
 @pytest.mark.parametrize("given", [{"train": 10}, {"val": 10}, {"test": 3}, {"train": 3}, {"train": 100, "val": 0}])
@@ -412,6 +415,8 @@ def test_from_the_command_line(eagerly, tmp_path, capsys):
     assert f"train: 7 photographs, 0 without object; boxes: {boxes}" in printed
     settings = json.loads((tmp_path / "out" / "settings.json").read_text(encoding="utf-8"))
     assert settings["classes"] == list(CLASS_NAMES) and len(settings["anchors"]) == 9
+    judged, _ = read_annotations(tmp_path / "out" / "test.txt")
+    assert len(judged) == 8
     scores = json.loads((tmp_path / "out" / "test.json").read_text(encoding="utf-8"))
     assert set(scores) == {"AP50", "AP"} and set(scores["AP50"]) == {*CLASS_NAMES, "mean"}
     detector, heads, class_names = load_detector(tmp_path / "out")
@@ -426,6 +431,13 @@ def test_from_the_command_line(eagerly, tmp_path, capsys):
             main([*arguments, *changed])
         assert (tmp_path / "out" / "settings.json").read_bytes() == before
     main([*arguments, "--resume"])
+
+
+@pytest.mark.parametrize("given", [["look"], ["train", "--folder", "run", "--train"]])
+def test_the_command_line_says_that_it_takes_no_addresses(given, capsys):
+    with pytest.raises(SystemExit):
+        main([*given, "https://example.org/birds.zip"])
+    assert "https://example.org/birds.zip" in capsys.readouterr().err
 
 
 def test_a_resumed_training_has_the_box_loss_that_it_had(eagerly, smears, tmp_path):

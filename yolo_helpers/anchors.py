@@ -1,5 +1,6 @@
 """Anchors: the nine (or six) box shapes that the heads start from, and which head owns which."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,6 +73,30 @@ def default_anchor_mask(num_anchors: int) -> list[list[int]]:
         raise ValueError(f"Expected 9 anchors (three heads), 6 (two heads) or 3 (one head), found {num_anchors}.")
     indices = np.arange(num_anchors).reshape(-1, ANCHORS_PER_HEAD)
     return indices[::-1].tolist()
+
+
+def read_shape(text: str) -> tuple[int, int] | None:
+    """The input's size as a reader writes it: "320 416", "320x416" or "(320, 416)".
+
+    Args:
+        text: height and width in pixels; "" for none.
+
+    Returns:
+        (height, width), or None. Whether a network can have it is for `grid_shapes` to say.
+
+    Raises:
+        ValueError: if the text holds anything else.
+
+    >>> read_shape("320 x 416"), read_shape("")
+    ((320, 416), None)
+    """
+    text = str(text).strip()  # a tuple will do too
+    if not text:
+        return None
+    sides = re.fullmatch(r"[(\[]?\s*(\d{1,6})[\s,x×]+(\d{1,6})\s*[)\]]?", text, re.IGNORECASE)
+    if not sides:
+        raise ValueError(f"INPUT_SHAPE: expected height and width in pixels, such as 320 416, found {text!r:.80}.")
+    return int(sides[1]), int(sides[2])
 
 
 def grid_shapes(input_shape: tuple[int, int], num_heads: int) -> list[tuple[int, int]]:

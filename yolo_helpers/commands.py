@@ -2,6 +2,7 @@
 
 import argparse
 import math
+import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -19,7 +20,6 @@ from yolo_helpers.annotations import (
     read_splits,
     shared_photographs,
     split_annotations,
-    write_lines,
 )
 from yolo_helpers.augment import Augmentation
 from yolo_helpers.darknet import build_body, layers_from, load_weights, read_cfg
@@ -27,7 +27,6 @@ from yolo_helpers.dataset import YoloDataset
 from yolo_helpers.detection import detect
 from yolo_helpers.device import find_device
 from yolo_helpers.download import NETWORKS, fetch_network
-from yolo_helpers.evaluation import evaluate
 from yolo_helpers.export import export_detector
 from yolo_helpers.files import list_files, write_json
 from yolo_helpers.hand_on import hand_on
@@ -37,7 +36,7 @@ from yolo_helpers.model import inference_model, read_weights
 from yolo_helpers.photographs import bring_photographs
 from yolo_helpers.plan import PRECISIONS, PROFILES, choose_plan, choose_stages
 from yolo_helpers.plots import save_boxes, save_photographs
-from yolo_helpers.run_folder import BEST, TEST, TEST_LIST, load_detector
+from yolo_helpers.run_folder import BEST, judge_test, load_detector
 from yolo_helpers.training import TensorBoard, train
 
 
@@ -78,6 +77,18 @@ def _positive(text: str) -> float:
     return float(text)
 
 
+def _share(text: str) -> float:
+    if not 0 <= float(text) <= 1:
+        raise argparse.ArgumentTypeError(f"expected a number from 0 to 1, found {text}")
+    return float(text)
+
+
+def _source(text: str) -> Path:
+    if re.match("https?://", text, re.IGNORECASE):
+        raise argparse.ArgumentTypeError(f"{text}: only lesson 04 takes addresses: fetch it, and give the file")
+    return Path(text)
+
+
 def _add_look(commands) -> None:
     parser = commands.add_parser(
         "look",
@@ -86,8 +97,8 @@ def _add_look(commands) -> None:
         "all that is wrong, with file and line. The exit status is 0 if a training would start, else 1.",
     )
     parser.set_defaults(run=_look, parser=parser)
-    source = {"nargs": "+", "metavar": ("PATH", "SPLIT"), "type": Path}
-    parser.add_argument("path", nargs="+", type=Path, metavar="PATH", help="annotations; for Pascal VOC also a list")
+    source = {"nargs": "+", "metavar": ("PATH", "SPLIT"), "type": _source}
+    parser.add_argument("path", nargs="+", type=_source, metavar="PATH", help="annotations; for Pascal VOC also a list")
     parser.add_argument("--validation", **source, help="a data set of its own for validation")
     _add_data_options(parser)
     parser.add_argument(
@@ -124,7 +135,7 @@ def _add_train(commands) -> None:
         + "; ".join(FORMATS.values()),
     )
     parser.set_defaults(run=_train, parser=parser)
-    source = {"nargs": "+", "metavar": ("PATH", "SPLIT"), "type": Path}
+    source = {"nargs": "+", "metavar": ("PATH", "SPLIT"), "type": _source}
     parser.add_argument(
         "--train",
         required=True,
@@ -338,9 +349,8 @@ def _train(options: argparse.Namespace) -> int:
     read_weights(body, options.folder / BEST)
     print(f"the best weights: {options.folder / BEST}")
     if test:
-        write_lines(options.folder / TEST_LIST, test)
-        scores = evaluate(inference_model(body, heads.input_shape), test, heads, class_names)
-        write_json(options.folder / TEST, scores)
+        detector = inference_model(body, heads.input_shape)
+        scores = judge_test(options.folder, detector, test, heads, class_names)
         found = ", ".join(f"{name} {value:.3f}" for name, value in scores["AP50"].items())
         print(f"AP50 on the test photographs: {found}")
     return 0
@@ -390,14 +400,12 @@ def _add_detect(commands) -> None:
     parser.add_argument("--classes", type=Path, help="darknet's .names file, a class name a line")
     parser.add_argument("photographs", nargs="+", type=Path, metavar="PHOTO_OR_FOLDER", help="a folder stands for all")
     parser.add_argument("--out", type=Path, default=Path("detections"), help="where to write (default: %(default)s)")
-    parser.add_argument("--threshold", type=float, default=0.3, help="least score, 0 to 1 (default: %(default)s)")
+    parser.add_argument("--threshold", type=_share, default=0.3, help="least score, 0 to 1 (default: %(default)s)")
 
 
 def _detect(options: argparse.Namespace) -> int:
     if len({option is None for option in (options.cfg, options.weights, options.classes)}) > 1:
         options.parser.error("--cfg, --weights and --classes go together")
-    if not 0 <= options.threshold <= 1:
-        options.parser.error(f"--threshold lies between 0 and 1, found {options.threshold}")
     photos = _photographs(options.photographs, options.out)
     darknet = options.folder is None
     if options.network:
@@ -455,10 +463,15 @@ def _add_export(commands) -> None:
     )
     parser.set_defaults(run=_export)
     parser.add_argument("--folder", type=Path, required=True, metavar="RUN", help="the --folder of a training")
+    parser.add_argument(
+        "--threshold",
+        type=_share,
+        help="least score of what the script finds, 0 to 1 (default: as in the export before, else 0.3)",
+    )
 
 
 def _export(options: argparse.Namespace) -> int:
-    print(f"the detector without the course: {export_detector(options.folder)}")
+    print(f"the detector without the course: {export_detector(options.folder, options.threshold)}")
     print(f"all of it, to hand on: {hand_on(options.folder)}")
     return 0
 

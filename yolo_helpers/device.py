@@ -59,9 +59,9 @@ def find_device() -> Device:
     if seen is None:
         if told:
             backend = keras.backend.backend()
+            mend = "use WSL 2 (README)" if sys.platform == "win32" else f"install {backend} with support for CUDA"
             warnings.warn(
-                f"There is a GPU here, {told[0]}, but {backend} does not see it: install {backend} with support for "
-                "CUDA, or train on the processor.",
+                f"There is a GPU here, {told[0]}, but {backend} does not see it: {mend}, or train on the processor.",
                 stacklevel=2,
             )
         return _processor()
@@ -73,8 +73,12 @@ def find_device() -> Device:
 def _nvidia_smi() -> tuple | None:
     """Name, bytes in all and free, and compute capability of the first visible GPU, as NVIDIA's driver has them."""
     command = ["nvidia-smi", f"--query-gpu={FIELDS}", "--format=csv,noheader,nounits"]
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")[0]
-    command += [f"--id={visible}"] if visible else []
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        first = visible.split(",")[0].strip()
+        if not first:  # so all are hidden
+            return None
+        command.append(f"--id={first}")
     try:
         said = subprocess.run(command, capture_output=True, text=True, check=True, timeout=20).stdout
         name, *numbers = said.splitlines()[0].rsplit(",", 3)

@@ -118,7 +118,7 @@ def best_threshold(
     if not any(right for _, right in verdicts):
         raise ValueError(
             f"No detection with a score of {LEAST_THRESHOLD:g} or more fits a true box, so no threshold is best: train "
-            "on, or give other photographs."
+            "longer, into another folder, or give more photographs."
         )
     scores, right = np.array(verdicts).T
     truth = sum(len(annotation.boxes) for annotation in annotations)
@@ -131,16 +131,33 @@ class Verdict(NamedTuple):
     """A photograph's detections and true boxes, told apart by whether they fit each other.
 
     Attributes:
-        right: detections on a true box of their class, with an IoU of 0.5 or more and a score of all those highest.
+        right: R detections on a true box of their class, with an IoU of 0.5 or more: highest score first, each takes
+            the one that it fits best of those that are left.
         wrong: all others.
         missed: (M, 4), true boxes that no detection is right about, x_min, y_min, x_max, y_max in pixels.
         missed_classes: (M,).
+        taken: (R, 4), the true box of each right detection, likewise.
     """
 
     right: Detections
     wrong: Detections
     missed: np.ndarray
     missed_classes: np.ndarray
+    taken: np.ndarray
+
+    def above(self, score_threshold: float) -> "Verdict":
+        """The verdict if detections with a lower score do not count, without matching boxes again.
+
+        What a detection fits depends on those with higher scores alone, so that none becomes right or wrong by it.
+        """
+        stay, wrong = self.right.scores >= score_threshold, self.wrong.scores >= score_threshold
+        return Verdict(
+            Detections(*(part[stay] for part in self.right)),
+            Detections(*(part[wrong] for part in self.wrong)),
+            np.concatenate([self.missed, self.taken[~stay]]),
+            np.concatenate([self.missed_classes, self.right.classes[~stay]]),
+            self.taken[stay],
+        )
 
 
 def verdicts(
@@ -171,17 +188,20 @@ def verdicts(
     """
     kept = [Detections(*(part[one.scores >= score_threshold] for part in one)) for one in detections]
     judge = _judge(annotations, kept, class_names)
-    fits = _matched(judge, "dtIds", "dtMatches", [len(one.boxes) for one in kept])
-    is_found = _matched(judge, "gtIds", "gtMatches", [len(one.boxes) for one in annotations])
-    return [
-        Verdict(
-            Detections(*(part[right] for part in one)),
-            Detections(*(part[~right] for part in one)),
-            annotation.boxes[~found],
-            annotation.classes[~found],
+    judged, first = [], 1  # true boxes have numbers that go through all photographs
+    for annotation, one, match in zip(annotations, kept, _matches(judge, kept), strict=True):
+        right, taken = match > 0, match[match > 0] - first
+        first += len(annotation.boxes)
+        judged.append(
+            Verdict(
+                Detections(*(part[right] for part in one)),
+                Detections(*(part[~right] for part in one)),
+                np.delete(annotation.boxes, taken, axis=0),
+                np.delete(annotation.classes, taken),
+                annotation.boxes[taken],
+            )
         )
-        for annotation, one, right, found in zip(annotations, kept, fits, is_found, strict=True)
-    ]
+    return judged
 
 
 class Mistake(NamedTuple):
@@ -269,12 +289,13 @@ def _at_iou_50(judge: COCOeval) -> list[dict]:
     return [image for image in judge.evalImgs if image and image["aRng"] == judge.params.areaRng[0]]
 
 
-def _matched(judge: COCOeval, ids: str, matches: str, counts: Sequence[int]) -> list[np.ndarray]:
-    """For each photograph, which of its boxes match; their numbers go through all photographs, from 1 on."""
-    matched = np.zeros(sum(counts), bool)
+def _matches(judge: COCOeval, detections: Sequence[Detections]) -> list[np.ndarray]:
+    """For each photograph, the number of the true box that each detection is on, from 1 on; 0 for none."""
+    counts = [len(one.boxes) for one in detections]
+    matches = np.zeros(sum(counts), int)
     for image in _at_iou_50(judge):
-        matched[np.array(image[ids], int) - 1] = image[matches][0] > 0
-    return [matched[end - count : end] for count, end in zip(counts, np.cumsum(counts), strict=True)]
+        matches[np.array(image["dtIds"], int) - 1] = image["dtMatches"][0]
+    return [matches[end - count : end] for count, end in zip(counts, np.cumsum(counts), strict=True)]
 
 
 def _known(values: np.ndarray) -> np.ndarray:

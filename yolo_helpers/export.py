@@ -20,9 +20,8 @@ from yolo_helpers.anchors import Heads
 from yolo_helpers.files import filling, write_json, write_text
 from yolo_helpers.images import GREY
 from yolo_helpers.model import inference_model, with_heads, yolo_head
-from yolo_helpers.run_folder import EXPORT, load_body
+from yolo_helpers.run_folder import ABOUT, EXPORT, load_body, stored
 
-ABOUT = "model.json"
 PLACE = (
     "RGB, turned upright; shrunk or enlarged (bilinear) until it just fits into input_shape (height, width), sides "
     "rounded to whole pixels; in the middle, grey around it"
@@ -30,7 +29,7 @@ PLACE = (
 Tensor = Any  # of Keras while a model is built
 
 
-def export_detector(folder: str | Path, out: str | Path | None = None, score_threshold: float = 0.3) -> Path:
+def export_detector(folder: str | Path, score_threshold: float | None = None) -> Path:
     """Writes the detector of a training as a SavedModel and for TFLite, with a script that uses it.
 
     Both take `image`, (B, h, w, 3) uint8: photographs on the network's input. They return `boxes`, (B, N, 4) float32:
@@ -39,26 +38,28 @@ def export_detector(folder: str | Path, out: str | Path | None = None, score_thr
 
     Args:
         folder: of a training that has ended an epoch.
-        out: a folder, new or of an earlier export; `export` in that of the training when None.
-        score_threshold: least score of a box, for `detect.py`.
+        score_threshold: least score of a box, for `detect.py`; when None that of an earlier export, else 0.3.
 
     Returns:
-        That folder, which holds `saved_model`, `detector.tflite`, `classes.txt`, `model.json` and `detect.py`.
+        The folder `export` in it, which holds `saved_model`, `detector.tflite`, `classes.txt`, `model.json` and
+        `detect.py`.
 
     Raises:
-        ValueError: if the folder holds no detector, or `out` something else than an export; if Keras computes with
-            another library than TensorFlow.
+        ValueError: if the folder holds no detector, or `export` in it something else than an export; if Keras computes
+            with another library than TensorFlow.
         OSError: if it cannot be written; an earlier export is as it was then.
     """
     folder = Path(folder)
-    out = folder / EXPORT if out is None else Path(out)
+    out = folder / EXPORT
     if keras.backend.backend() != "tensorflow":
         raise ValueError(
             f"The export needs TensorFlow, and Keras computes with {keras.backend.backend()}: call it again in a "
             "Python started with KERAS_BACKEND=tensorflow, which reads the same folder."
         )
     if out.exists() and not (out / ABOUT).is_file():
-        raise ValueError(f"{out} holds something else than an exported detector: choose a new folder.")
+        raise ValueError(f"{out} holds something else than an exported detector: rename it.")
+    if score_threshold is None:
+        (score_threshold,) = stored(out / ABOUT, ["score_threshold"]) if out.exists() else (0.3,)
     model, heads, class_names = _decoding_model(folder)
     about = {
         "input_shape": list(heads.input_shape),
@@ -68,7 +69,6 @@ def export_detector(folder: str | Path, out: str | Path | None = None, score_thr
         "score_threshold": score_threshold,
         "iou_threshold": 0.45,
     }
-    out.parent.mkdir(parents=True, exist_ok=True)
     with filling(out) as beside:
         _write_models(model, beside)
         write_text(beside / "classes.txt", "\n".join(class_names) + "\n")

@@ -172,10 +172,12 @@ def storing(folder: Path, kind: type[ValueError]) -> Iterator[None]:
     except OSError as error:
         if error.errno is None:  # it is a sentence already
             raise kind(str(error)) from error
-        raise kind(
-            f"{error.filename or folder} could not be read or written ({error.strerror or error}): make room in "
-            f"{folder} and allow writing there, or name another folder."
-        ) from error
+        place = Path(error.filename or folder)
+        mend = f"make room in {folder} and allow writing there, or name another folder"
+        one, other = place.absolute(), folder.absolute()
+        if not (one.is_relative_to(other) or other.is_relative_to(one)):  # the source of what is kept
+            mend = f"allow reading {place}"
+        raise kind(f"{place} could not be read or written ({error.strerror or error}): {mend}.") from error
 
 
 @contextlib.contextmanager

@@ -14,6 +14,7 @@ from yolo_helpers.annotations import count_boxes
 from yolo_helpers.files import list_files, replacing, write_text
 from yolo_helpers.plots import show_history
 from yolo_helpers.run_folder import (
+    ABOUT,
     BEST,
     EXPORT,
     HISTORY,
@@ -31,7 +32,7 @@ PARTS = {"train": "training", "validation": "validation"}  # of settings.json
 LOSSES, SCORE = ("loss", "val_loss"), "val_AP50"
 # The lists of photographs stay behind: they hold the paths of this computer. So does the checkpoint.
 FILES = (BEST, SETTINGS, NETWORK, "classes.txt", HISTORY, TEST, PAGE)
-PICTURES = ("history.png", "found-*.png", "figure-*.png")  # others in the folder are the reader's own
+PICTURES = ("history.png", "found-*.png")  # others in the folder are the reader's own
 # Ink on paper at 15 to 1, grey at 7 to 1 (WCAG 2 asks for 4.5); pictures keep their white ground in the dark.
 STYLE = """
 :root { color-scheme: light dark; --paper: #ffffff; --ink: #1f1f1f; --grey: #555555; --line: #c8c8c8 }
@@ -47,7 +48,7 @@ pre { white-space: pre-wrap }
 """
 
 
-def hand_on(folder: str | Path, figures: Mapping[str, Figure] | None = None) -> Path:
+def hand_on(folder: str | Path) -> Path:
     """Packs what others need of a trained detector into a zip, with a page that shows it.
 
     In the zip are the weights and what `load_detector` reads beside them, `history.csv`, `test.json`, the pictures that
@@ -55,8 +56,7 @@ def hand_on(folder: str | Path, figures: Mapping[str, Figure] | None = None) -> 
     not.
 
     Args:
-        folder: of a training that has ended an epoch. `page.html` and the pictures made for it are written there.
-        figures: further pictures for the page, each under a sentence that says what it shows.
+        folder: of a training that has ended an epoch. `page.html` and `history.png` are written there.
 
     Returns:
         The zip, `detector.zip` in the folder. Unpacked it gives a folder of the same name.
@@ -74,8 +74,6 @@ def hand_on(folder: str | Path, figures: Mapping[str, Figure] | None = None) -> 
     for path in snapshots[:1] + snapshots[1:][-1:]:
         epoch = path.stem.removeprefix("found-").lstrip("0")
         pictures[path] = f"What was found on the first photographs of the validation part after epoch {epoch}."
-    for number, (sentence, figure) in enumerate((figures or {}).items(), start=1):
-        pictures[_save(folder / f"figure-{number:02d}.png", figure)] = sentence
     write_text(folder / PAGE, _page(folder, history, pictures))
     packed = [folder / name for name in FILES if (folder / name).is_file()]
     packed += [each for pattern in PICTURES for each in sorted(folder.glob(pattern))]
@@ -208,11 +206,13 @@ def _figure(path: Path, sentence: str) -> str:
 
 
 def _use(folder: Path) -> str:
-    name, export = shlex.quote(folder.name), f"{folder.name}/{EXPORT}"
-    ways = {
-        "Unpack the zip in the folder of the course; then": f"python -m yolo_helpers detect --folder {name} photo.jpg"
-    }
-    if (folder / EXPORT).is_dir():
+    options, ways, about = f"--folder {shlex.quote(folder.name)}", {}, folder / EXPORT / ABOUT
+    if about.is_file():
+        (threshold,) = stored(about, ["score_threshold"])
+        options += f" --threshold {threshold}"
+    ways["Unpack the zip in the folder of the course; then"] = f"python -m yolo_helpers detect {options} photo.jpg"
+    if about.is_file():
+        export = f"{folder.name}/{EXPORT}"
         command = f"python {shlex.quote(f'{export}/detect.py')} {shlex.quote(export)} photo.jpg"
         ways["Or without the course, where TensorFlow and Pillow are installed"] = command
     return "\n".join(f"<p>{how}:</p>\n<pre>{escape(command)}</pre>" for how, command in ways.items())

@@ -91,6 +91,7 @@ def _fetch(url: str, folder: Path) -> tuple[Path, str]:
     archive = target.with_name(f"{target.name}.zip")
     if _origin(target) == url:
         return target, f"{url} was fetched before, and is unpacked in {target}."
+    _check_own(target, url)
     if not archive.exists():
         fetch_archive(url, archive)
     try:

@@ -56,14 +56,12 @@ class Plan:
     """What is trained, and how.
 
     Attributes:
-        profile: "laptop" or "gpu".
         start: the body, in this precision, and its heads.
         precision: Keras' dtype policy.
         batch_size: photographs a step.
         reasons: what was chosen and why, a sentence each; `str(plan)` has them as lines.
     """
 
-    profile: str
     start: Start
     precision: str
     batch_size: int
@@ -137,7 +135,7 @@ def choose_plan(
     if most > len(photographs):
         most, why = len(photographs), "as many as there are"
     reasons.append(f"Batch: {most} photograph{'s' * (most != 1)} a step, {why}.")
-    return Plan(profile, begun, precision, most, reasons)
+    return Plan(begun, precision, most, reasons)
 
 
 def _profile(profile: str, device: Device, rehearsal: bool) -> tuple[str, str]:
@@ -171,7 +169,7 @@ def choose_stages(
     plan: Plan,
     data: YoloDataset,
     folder: str | Path,
-    minutes: float | None = None,
+    minutes: float,
     epochs: int | None = None,
     validation: YoloDataset | None = None,
     learning_rate: float | None = None,
@@ -186,7 +184,7 @@ def choose_stages(
         data: the batches to learn from.
         folder: of the training.
         minutes: that it may take, validation included.
-        epochs: that train all layers; then nothing is measured. If None too: by the number of photographs.
+        epochs: that train all layers, in place of the minutes; then nothing is measured.
         validation: the batches for validation.
         learning_rate: as in `Start.stages`.
 
@@ -195,7 +193,7 @@ def choose_stages(
             are not above 0.
         MemoryError: if a step needs more memory than there is.
     """
-    if minutes is not None and not minutes > 0:
+    if not minutes > 0:
         raise ValueError(f"minutes: expected a number above 0, found {minutes}.")
     if epochs is not None and epochs < 1:
         raise ValueError(f"epochs: expected a whole number from 1 on, found {epochs}.")
@@ -218,7 +216,7 @@ def choose_stages(
         raise _planned_otherwise(folder, before, settings)
     folder.mkdir(parents=True, exist_ok=True)
     frozen = None
-    if epochs is None and minutes is not None:
+    if epochs is None:
         frozen, epochs = _epochs(plan, data, folder, minutes, validation)
     stages = plan.start.stages(len(data), epochs, frozen, learning_rate)
     write_json(folder / PLAN, {"settings": settings, "stages": [asdict(stage) for stage in stages]})
@@ -227,9 +225,10 @@ def choose_stages(
 
 def _planned_otherwise(folder: Path, before: dict, settings: dict) -> ValueError:
     """In the words of the lesson's settings and of the command."""
-    mend = "to go on with it, set this as it was; for a new one, choose another folder"
     if not before:
+        mend = "go on with it by the command that began it (--resume), or choose another folder"
         return ValueError(f"{folder}: the training there was begun without a plan: {mend}.")
+    mend = "to go on with it, set this as it was; for a new one, choose another folder"
     changed = [name for name in settings if before.get(name) != settings[name]]
     if {*changed} & {*BY_THE_DEVICE}:
         mend += (

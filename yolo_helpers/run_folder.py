@@ -3,11 +3,12 @@
 A folder holds when its training has ended:
 
     settings.json, network.json     heads, classes and split; the body's layers as Keras writes them
-    train.txt, validation.txt, test.txt, classes.txt    each part with its boxes, for `read_annotations`
+    train.txt, validation.txt, classes.txt    each part with its boxes, for `read_annotations`
     best.weights.h5                 the body with the best AP50 on the validation photographs
     history.csv, found-0005.png     the figures of each epoch, and what was found after some
-    plan.json                       how many epochs, where minutes were given (`yolo_helpers.plan`)
+    plan.json                       the stages, where minutes were given, or the lesson's EPOCHS (`yolo_helpers.plan`)
     state.json, state-0005.weights.h5    the checkpoint
+    test.txt, test.json             the part for the test, and how the best weights did on it (`judge_test`)
     export/, page.html, history.png      what is handed on, of `export` and `hand_on`
     detector.zip                         all that others need of it, of `hand_on`
 """
@@ -24,6 +25,7 @@ import keras
 
 from yolo_helpers.anchors import Heads
 from yolo_helpers.annotations import Annotation, write_lines
+from yolo_helpers.evaluation import evaluate
 from yolo_helpers.files import write_json, write_text
 from yolo_helpers.model import inference_model
 from yolo_helpers.photographs import DRIVE, mount_drive, on_colab
@@ -31,7 +33,7 @@ from yolo_helpers.photographs import DRIVE, mount_drive, on_colab
 SETTINGS, NETWORK, BEST = "settings.json", "network.json", "best.weights.h5"
 STATE, HISTORY, PLAN = "state.json", "history.csv", "plan.json"
 TEST, TEST_LIST = "test.json", "test.txt"
-EXPORT = "export"
+EXPORT, ABOUT = "export", "model.json"
 MEASURING = ".measuring-"  # how the folder begins in which `plan` tries how long a checkpoint takes
 
 
@@ -192,6 +194,34 @@ def check_run(folder: Path) -> None:
     for name in (SETTINGS, NETWORK, BEST):
         if not (folder / name).is_file():
             raise ValueError(f"{folder} holds no {name}: give the folder of a training that has ended an epoch.")
+
+
+def judge_test(
+    folder: str | Path,
+    detector: keras.Model,
+    annotations: Sequence[Annotation],
+    heads: Heads,
+    class_names: Sequence[str],
+) -> dict[str, dict[str, float]]:
+    """Judges a detector on the photographs of the test, and keeps these and the scores in the folder of its training.
+
+    Args:
+        folder: of the training; `test.txt` and `test.json` are written there.
+        detector: the model of `inference_model`, with the best weights.
+        annotations: the photographs of the test with their true boxes.
+        heads, class_names: of the detector.
+
+    Returns:
+        The scores, as from `average_precision`.
+
+    Raises:
+        OSError: if the folder cannot be written to.
+    """
+    folder = Path(folder)
+    write_lines(folder / TEST_LIST, annotations)
+    scores = evaluate(detector, annotations, heads, class_names)
+    write_json(folder / TEST, scores)
+    return scores
 
 
 def stored(path: Path, names: Sequence[str]) -> list:

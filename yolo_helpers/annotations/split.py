@@ -23,6 +23,11 @@ def shared_photographs(parts: dict[str, Sequence[Annotation]]) -> list[str]:
     return sentences
 
 
+def _check_seed(seed: int) -> None:
+    if seed < 0:
+        raise ValueError(f"SEED (--seed): expected a whole number from 0 on, found {seed}.")
+
+
 def split_annotations(
     annotations: Sequence[Annotation], fraction: float, seed: int
 ) -> tuple[list[Annotation], list[Annotation]]:
@@ -34,8 +39,9 @@ def split_annotations(
         seed: for the choice.
 
     Raises:
-        ValueError: if there are fewer than two annotations.
+        ValueError: if there are fewer than two annotations, or the seed is negative.
     """
+    _check_seed(seed)
     if len(annotations) < 2:
         raise ValueError(
             f"Two parts need at least two photographs, found {len(annotations)}: add some, or give those for "
@@ -60,8 +66,9 @@ def three_parts(parts: dict[str, Sequence[Annotation]], seed: int) -> dict[str, 
         photograph.
 
     Raises:
-        ValueError: there are too few photographs for three parts.
+        ValueError: there are too few photographs for three parts, or the seed is negative.
     """
+    _check_seed(seed)
     there = {name: list(each) for name, each in parts.items() if len(each)}
     if "train" not in there and there:
         there["train"] = there.pop(max(there, key=lambda name: len(there[name])))

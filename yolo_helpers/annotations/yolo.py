@@ -229,5 +229,5 @@ def _other_name(name: str, label: Path, labels: dict[str, Path], times: Counter,
     if not lines:
         fail(label, "it is empty, and there is no image of this name: remove it, or add the image.")
     place = f"among {len(images)} images" if images else "and no image at all"
-    mend = "say where the images lie with images= (--images), or add this one"
+    mend = "say where the images lie with images= (--images), or move them beside it, or add this one"
     fail(label, f"there is no image of this name {place}: {mend}; without its image a label file is of no use.")

@@ -15,7 +15,6 @@ from yolo_helpers.plots.judged import (
     show_mistakes,
     show_precision_recall,
     show_threshold,
-    show_verdict,
     show_verdicts,
 )
 from yolo_helpers.plots.loss import show_grid, show_overlap, show_replicas, show_slot
@@ -43,6 +42,5 @@ __all__ = [
     "show_replicas",
     "show_slot",
     "show_threshold",
-    "show_verdict",
     "show_verdicts",
 ]

@@ -19,6 +19,7 @@ from yolo_helpers.files import replacing
 COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442", "#000000")
 GREY, TINT = "#767676", "#D5ECF9"  # what takes no part, and a pale COLOURS[5] under black text
 MARKERS = "osD^v*"
+AREA = 7.8  # of one of several pictures, in square inches
 
 
 def plain(name: str, otherwise: str | None = None) -> str:
@@ -65,16 +66,15 @@ def _short(name: str, most: int = 24) -> str:
     return name if len(name) <= most else f"{name[:half]}…{name[-half:]}"
 
 
-def cell_size(images: Sequence, area: float = 7.8) -> tuple[float, float]:
+def cell_size(images: Sequence) -> tuple[float, float]:
     """Width and height for each of some pictures beside each other, in inches, in the middle one's proportions.
 
     Args:
         images: (h, w, 3) uint8, or Pillow images.
-        area: of a picture in square inches.
     """
     aspect = np.median([np.divide(*np.asarray(image).shape[1::-1]) for image in images] or [4 / 3])
     aspect = np.clip(aspect, 0.5, 2)
-    return float((area * aspect) ** 0.5), float((area / aspect) ** 0.5)
+    return float((AREA * aspect) ** 0.5), float((AREA / aspect) ** 0.5)
 
 
 def _has(family: str, letters: str) -> bool:

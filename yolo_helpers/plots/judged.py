@@ -12,8 +12,7 @@ from matplotlib.patheffects import withStroke
 
 from yolo_helpers.annotations import Annotation
 from yolo_helpers.boxes import box_iou
-from yolo_helpers.detection import Detections
-from yolo_helpers.evaluation import Curve, Mistake, Verdict, verdicts
+from yolo_helpers.evaluation import Curve, Mistake, Verdict
 from yolo_helpers.images import open_image
 from yolo_helpers.plots.common import (
     COLOURS,
@@ -43,32 +42,6 @@ _IN_A_ROW = {  # of a legend
 }
 
 
-def show_verdict(
-    image: np.ndarray, verdict: Verdict, class_names: Sequence[str], ax: Axes | None = None, title: str = ""
-) -> Axes:
-    """A photograph with what is right, what is wrong and what is missed, and how many of each.
-
-    Names stand at what is wrong or missed, wherever they do not cover each other; with one class, scores alone.
-
-    Args:
-        image: (h, w, 3) uint8, or a Pillow image.
-        verdict: of `verdicts`.
-        class_names: names of the classes, in order.
-        ax: where to draw; a new figure when None.
-        title: above the picture.
-
-    Returns:
-        The axes.
-    """
-    if ax is None:
-        width, height = cell_size([image], area=14)
-        ax = plt.subplots(figsize=(width, height + 0.4), layout="constrained")[1]
-    _draw_verdict(ax, image, verdict, class_names)
-    ax.set_title(title, fontsize=9)
-    ax.legend(handles=_counted([verdict]), loc="upper center", bbox_to_anchor=(0.5, 0), **_IN_A_ROW)
-    return ax
-
-
 def show_verdicts(
     annotations: Sequence[Annotation],
     judged: Sequence[Verdict],
@@ -77,7 +50,9 @@ def show_verdicts(
     figure: Figure | None = None,
     title: str = "",
 ) -> list[Axes]:
-    """Photographs as in `show_verdict`, in rows, with one legend for all.
+    """Photographs in rows, with what is right, what is wrong and what is missed, and how many of each there are in all.
+
+    Names stand at what is wrong or missed, wherever they do not cover each other; with one class, scores alone.
 
     Args:
         annotations: a few photographs.
@@ -167,42 +142,33 @@ def _label(labels: Labels, kind: str, class_names, box, class_index, score=None)
 
 
 def show_threshold(
-    annotations: Sequence[Annotation],
-    detections: Sequence[Detections],
-    class_names: Sequence[str],
-    threshold: float,
-    photograph: int = 0,
+    annotations: Sequence[Annotation], judged: Sequence[Verdict], class_names: Sequence[str], threshold: float
 ) -> tuple[Axes, Axes, Axes]:
-    """What a score threshold does: to one photograph, to the counts on all, and to precision and recall.
+    """What a score threshold does: to the first photograph, to the counts on all, and to precision and recall.
 
     For a slider: the axes stay as they are, whatever the threshold.
 
     Args:
-        annotations: the true boxes of each photograph.
-        detections: what was found on each, with a low threshold such as `evaluation.SCORE_THRESHOLD`.
+        annotations: the photographs, of which the first one is drawn.
+        judged: the verdict on each, from `verdicts`, on all that was found with a low threshold such as
+            `evaluation.SCORE_THRESHOLD`.
         class_names: names of the classes, in order.
         threshold: least score of a detection that counts.
-        photograph: the number of the one that is drawn.
 
     Returns:
         The axes of the photograph, of the counts and of the curve.
-
-    Raises:
-        ValueError: if the two lists differ in length.
     """
-    judged = verdicts(annotations, detections, class_names)
     scores = np.concatenate([part.scores for verdict in judged for part in (verdict.right, verdict.wrong)])
     fits = np.concatenate([[True] * len(v.right.scores) + [False] * len(v.wrong.scores) for v in judged]).astype(bool)
-    truth, counts = sum(len(annotation.boxes) for annotation in annotations), scores >= threshold
+    truth, counts = sum(len(v.taken) + len(v.missed) for v in judged), scores >= threshold
     right, wrong = int((counts & fits).sum()), int((counts & ~fits).sum())
 
     figure, axes = plt.subplots(1, 3, figsize=(12, 3.6), width_ratios=(1.35, 0.75, 1))
     figure.subplots_adjust(left=0.01, right=0.98, bottom=0.15, top=0.9, wspace=0.36)
     picture, bars, curve = axes
-    annotation, found = annotations[photograph], detections[photograph]
-    (verdict,) = verdicts([annotation], [found], class_names, threshold)
-    _draw_verdict(picture, open_image(annotation.image_path), verdict, class_names)
-    picture.set_title(f"{file_name(annotation.image_path)}, scores from {threshold:.2f} on", fontsize=9)
+    path = annotations[0].image_path
+    _draw_verdict(picture, open_image(path), judged[0].above(threshold), class_names)
+    picture.set_title(f"{file_name(path)}, scores from {threshold:.2f} on", fontsize=9)
     _draw_counts(bars, {"right": right, "wrong": wrong, "missed": truth - right}, longest=max(1, 1.2 * truth))
     bars.set_title(f"all photographs: {truth:,} true boxes", fontsize=9)
 

@@ -4,6 +4,7 @@ import json
 import re
 import zipfile
 
+import matplotlib
 import nbformat
 import numpy as np
 import pytest
@@ -25,6 +26,14 @@ def with_settings(**values):
         cell.source, count = re.subn(rf"^{name} = [^#]*", f"{name} = {value!r}  ", cell.source, flags=re.MULTILINE)
         assert count == 1, f"the settings cell has no {name}"
     return notebook
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
+    """A home of its own, where photographs are unpacked; nothing that was fetched before lies there."""
+    for name in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(name, str(tmp_path / "home"))
+    monkeypatch.setenv("MPLCONFIGDIR", matplotlib.get_configdir())  # its list of fonts takes a while to make
 
 
 def run(notebook, until=""):

@@ -19,6 +19,7 @@ from test_exports import ROWS, mac, right
 
 from yolo_helpers import photographs
 from yolo_helpers.annotations import read_annotations, read_splits
+from yolo_helpers.files import storing
 from yolo_helpers.photographs import bring_photographs
 from yolo_helpers.smear import draw_smear
 
@@ -526,3 +527,11 @@ def test_a_drive_that_is_not_permitted_is_said(colab, work, tmp_path):
 
 def test_elsewhere_nothing_is_mounted(work):
     refused("/content/drive/MyDrive/a.zip", work, "no such file")
+
+
+@pytest.mark.parametrize(("denied", "is_source"), [("mine/a.jpg", True), ("work/a/b.jpg", False), (".", False)])
+def test_where_reading_is_not_allowed_no_room_is_asked_for(tmp_path, work, denied, is_source):
+    """What lies elsewhere is only read; the folder, what is in it and what is around it is written to."""
+    with pytest.raises(ValueError) as error, storing(work, ValueError):
+        raise PermissionError(13, "denied", str(tmp_path / denied))
+    assert str(tmp_path / denied) in str(error.value) and (str(work) in str(error.value)) != is_source

@@ -19,6 +19,7 @@ from test_exports import ROWS, mac, right
 
 from yolo_helpers import photographs
 from yolo_helpers.annotations import read_annotations, read_splits
+from yolo_helpers.files import storing
 from yolo_helpers.photographs import bring_photographs, list_photographs
 from yolo_helpers.smear import draw_smear
 
@@ -538,3 +539,11 @@ def test_photographs_are_listed_from_a_file_or_from_folders_within(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match="no photographs in this folder"):
         list_photographs(tmp_path / "empty")
+
+
+@pytest.mark.parametrize(("denied", "is_source"), [("mine/a.jpg", True), ("work/a/b.jpg", False), (".", False)])
+def test_where_reading_is_not_allowed_no_room_is_asked_for(tmp_path, work, denied, is_source):
+    """What lies elsewhere is only read; the folder, what is in it and what is around it is written to."""
+    with pytest.raises(ValueError) as error, storing(work, ValueError):
+        raise PermissionError(13, "denied", str(tmp_path / denied))
+    assert str(tmp_path / denied) in str(error.value) and (str(work) in str(error.value)) != is_source

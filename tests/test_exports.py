@@ -308,7 +308,7 @@ def test_the_command_line_uses_the_parts(tmp_path, monkeypatch, capsys, build, p
     given = []
     monkeypatch.setattr("yolo_helpers.commands.train", lambda body, data, *more, **_: given.extend([data, more[2]]))
     monkeypatch.setattr("yolo_helpers.commands.read_weights", lambda *_: None)  # no training, so no best weights
-    monkeypatch.setattr("yolo_helpers.commands.evaluate", lambda *_: {"AP50": {"cat": 0.0}})
+    monkeypatch.setattr("yolo_helpers.commands.judge_test", lambda *_: {"AP50": {"cat": 0.0}})
     monkeypatch.chdir(tmp_path / "export")
     (tmp_path / "run").mkdir()
     main(

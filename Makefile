@@ -14,7 +14,8 @@ help:
 	@echo "make lab        set up .venv if need be and open the course in JupyterLab"
 	@echo "make test       set up .venv and .venv-jax if need be; lint, unit tests, JAX, and every notebook run and compared"
 	@echo "make lint       check style and spelling"
-	@echo "make notebooks  write the tasks of the lessons from the solutions, and execute the committed notebooks in place"
+	@echo "make notebooks  write the tasks of the lessons from the solutions, execute the committed notebooks in place, and"
+	@echo "                write FIND_YOUR_ERROR.md from them"
 	@echo "make pages      execute the course here and leave pages to read in build/"
 	@echo "make bench      measure and print the timings of benchmarks/ as one table"
 	@echo "make clean      remove .venv and those beside it, build/ and caches"
@@ -81,6 +82,7 @@ test-colab test-oldest test-newest: .venv
 notebooks: .venv
 	@$(PY) tools/make_tasks.py
 	@$(PY) tools/build_notebooks.py
+	@$(PY) tools/find_your_error.py
 
 pages: .venv
 	@$(PY) tools/build_notebooks.py --pages build

@@ -1,4 +1,4 @@
-"""How much there is to read: the limits of the road, and the minutes that README and the lessons give."""
+"""How much there is to read: the limits of the lessons, and the minutes that README and the lessons give."""
 
 import re
 
@@ -8,15 +8,18 @@ import pytest
 from tools import count_course
 from tools.build_notebooks import ROOT, find_lessons, find_road
 from tools.count_course import COLUMNS, count, words_to_answer
+from tools.find_your_error import printed
 from tools.make_tasks import END, START
 
 LESSONS, ROAD = find_lessons(), find_road()
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 # Words of prose and code, of the road and of a lesson: the layer and the training of one's own need more room.
 ROAD_WORDS, LESSON_WORDS, MORE_WORDS = 18_000, 3000, {"03": 4500, "04": 3500}
+FURTHER, FURTHER_LESSONS, FURTHER_WORDS = LESSONS[len(ROAD) :], 16, 2500
 
 every_lesson = pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
 every_road_lesson = pytest.mark.parametrize("path", ROAD, ids=lambda path: path.stem)
+every_further_lesson = pytest.mark.parametrize("path", FURTHER, ids=lambda path: path.stem)
 
 
 # What is counted ------------------------------------------------------------------------------------------------------
@@ -112,6 +115,28 @@ def test_the_road_is_short():
 
 def test_the_answer_is_complete_early():
     assert words_to_answer(ROAD[0]) <= 600
+
+
+def test_the_further_lessons_are_few():
+    assert 0 < len(FURTHER) <= FURTHER_LESSONS
+
+
+@every_further_lesson
+def test_a_further_lesson_is_short_shows_something_and_says_whom_it_is_for(path):
+    one = count(path)
+    assert one.words <= FURTHER_WORDS and one.longest_line <= 79 and one.pictures >= 1
+    assert "**You are here because" in nbformat.read(path, as_version=4).cells[0].source
+
+
+def test_outputs_give_numbers():
+    """A bare True teaches little: outputs with truth values and not one digit stay under thirty in the whole course."""
+    bare = []
+    for path in LESSONS:
+        for cell in nbformat.read(path, as_version=4).cells:
+            said = printed(cell) if cell.cell_type == "code" else ""
+            if re.search(r"\b(True|False)\b", said) and not re.search(r"\d", re.sub(r"\b1e-\d+", "", said)):
+                bare.append(f"{path.stem}: {said}")
+    assert len(bare) < 30, "\n".join(bare)
 
 
 @every_lesson

@@ -5,7 +5,8 @@
     suppression             more of lesson 04: non-maximum suppression
     box_loss                of 03c: another box loss
     fitted_anchors          of 04a
-    judging, threshold      of 04c: IoU, precision, recall and AP; a threshold of scores
+    threshold               of training_judge: a threshold of scores
+    learned_weights         of elsewhere_find_the_pattern: a loss layer with weights of its own
     causes                  of 04d: the logs of six trainings
 
 `verdict` is the frame that makes the verdict; `compare` is what several of them use.
@@ -15,7 +16,7 @@
 from yolo_helpers.checks.box_loss import check_box_loss
 from yolo_helpers.checks.causes import check_causes, training_logs
 from yolo_helpers.checks.fitted_anchors import check_fit_anchors
-from yolo_helpers.checks.judging import check_iou, check_judge
+from yolo_helpers.checks.learned_weights import check_weighted_terms
 from yolo_helpers.checks.lesson_00 import (
     check_compile_today,
     check_own_target,

@@ -1,8 +1,10 @@
 """The tasks' checks, as the notebooks call them: each prints "ok", "not done yet", or a hint.
 
-    lesson_00 to lesson_07  the tasks of the lesson of this number, and of the further ones, such as 01b
+    lesson_00 to lesson_07  the tasks of the lesson of this number, and of further ones, such as 05a
     one_slot, loss_layer    more of lesson 03: a box's place and its terms; the Lambda and the repaired scalar
     suppression             more of lesson 04: non-maximum suppression
+    weights_and_masks       of losses_weights_and_masks: missing labels; the loop that fit runs
+    dictionaries            of losses_dictionaries: a model's keys; the wrong ones in a dictionary
     box_loss                of 03c: another box loss
     fitted_anchors          of 04a
     threshold               of training_judge: a threshold of scores
@@ -15,6 +17,7 @@
 # ruff: noqa: F401 - the notebooks use what is imported here
 from yolo_helpers.checks.box_loss import check_box_loss
 from yolo_helpers.checks.causes import check_causes, training_logs
+from yolo_helpers.checks.dictionaries import check_key_problems, check_output_keys
 from yolo_helpers.checks.fitted_anchors import check_fit_anchors
 from yolo_helpers.checks.learned_weights import check_weighted_terms
 from yolo_helpers.checks.lesson_00 import (
@@ -24,21 +27,15 @@ from yolo_helpers.checks.lesson_00 import (
     check_without_labels,
 )
 from yolo_helpers.checks.lesson_01 import (
-    check_fit_by_hand,
-    check_labelled_mae,
     check_loss_inside,
     check_mae,
     check_mape,
-    check_msle,
     check_slopes,
     check_with_zeros,
 )
 from yolo_helpers.checks.lesson_02 import (
     check_add_up,
-    check_key_problems,
     check_named_total,
-    check_output_keys,
-    check_training_model,
     check_wired,
 )
 from yolo_helpers.checks.lesson_03 import check_logged_confidence, check_targets, check_wh_term
@@ -56,3 +53,4 @@ from yolo_helpers.checks.loss_layer import check_loss_layer, check_per_image
 from yolo_helpers.checks.one_slot import check_place, check_slot_terms
 from yolo_helpers.checks.suppression import check_suppress
 from yolo_helpers.checks.threshold import check_threshold
+from yolo_helpers.checks.weights_and_masks import check_fit_by_hand, check_labelled_mae

@@ -1,4 +1,4 @@
-"""Lesson 01, the loss function: the checks of its tasks, and of those of the further lesson 01b."""
+"""Lesson 01, the loss function: the checks of its tasks."""
 
 import functools
 from collections.abc import Callable
@@ -29,17 +29,6 @@ MAPE_CASES = [
     ([[-1.0, -2.0]], [[-2.0, 2.0]]),
     ([[2.0, 0.0]], [[1.0, 0.5]]),
     ([[[1.0, 2.0], [4.0, 4.0]]], [[[1.0, 1.0], [2.0, 9.0]]]),
-]
-MSLE_CASES = [  # y_true, y_pred
-    ([[0.0, 1.0, 3.0], [2.0, 2.0, 2.0]], [[0.0, 1.0, 1.0], [2.0, 0.0, 2.0]]),
-    ([[0.0, 2.0]], [[-5.0, 2.0]]),
-    ([[[1.0, 2.0], [3.0, 4.0]]], [[[1.0, 1.0], [0.0, 9.0]]]),
-]
-LABELLED_CASES = [
-    ([[1.0, 2.0], [3.0, 4.0]], [[2.0, 2.0], [3.0, 1.0]]),
-    ([[1.0, -1.0, 3.0], [0.0, -1.0, -1.0]], [[2.0, 9.0, 3.0], [4.0, 9.0, 9.0]]),
-    ([[-1.0, -1.0], [5.0, -1.0]], [[7.0, 7.0], [6.0, 7.0]]),
-    ([[1.0, -1.0]], [[-1.0, 5.0]]),
 ]
 
 
@@ -217,31 +206,6 @@ def _judge_pair(pair, x: np.ndarray, where: str) -> None:
         raise Hint(f"{where} the target is not zero everywhere.")
 
 
-@task
-def check_msle(function: Callable) -> None:
-    """Check `mean_squared_logarithmic_error(y_true, y_pred)` of lesson 01b against `keras.losses`.
-
-    Args:
-        function: the reader's answer; takes arrays (B, …, D), returns (B, …).
-    """
-    _check_loss(function, _by_keras(keras.losses.mean_squared_logarithmic_error), MSLE_CASES)
-
-
-@task
-def check_labelled_mae(function: Callable) -> None:
-    """Check `labelled_mae(y_true, y_pred)` of lesson 01b: entries with target -1 have no label and do not count.
-
-    Args:
-        function: the reader's answer; takes arrays (B, D), returns (B,).
-    """
-
-    def by_hand(y_true, y_pred):
-        labelled = y_true != -1
-        return (np.abs(y_pred - y_true) * labelled).sum(axis=-1) / np.maximum(labelled.sum(axis=-1), 1)
-
-    _check_loss(function, by_hand, LABELLED_CASES)
-
-
 def _lopsided(y_true, y_pred):
     """Return a loss in which the order of the arguments matters: an error above the target costs double."""
     error = y_pred - y_true
@@ -254,14 +218,6 @@ def _small_body() -> keras.Model:
     inputs = keras.Input((3,))
     hidden = keras.layers.Dense(4, activation="tanh")(inputs)
     return keras.Model(inputs, keras.layers.Dense(2)(hidden))
-
-
-def _noisy_body() -> keras.Model:
-    """Build a network with a penalty and BatchNormalization, always with the same start weights."""
-    keras.utils.set_random_seed(2)
-    inputs = keras.Input((3,))
-    hidden = keras.layers.Dense(4, activation="tanh", kernel_regularizer=keras.regularizers.L2(0.1))(inputs)
-    return keras.Model(inputs, keras.layers.Dense(2)(keras.layers.BatchNormalization()(hidden)))
 
 
 def _trained(model: keras.Model, loss: Callable, x, y, **options) -> list[float]:
@@ -311,47 +267,3 @@ def check_loss_inside(function: Callable) -> None:
                 "the losses are right, but after training your model the body's weights are not those of a body "
                 "trained with compile(loss=…). Does your model use the layers of the body that it was given?"
             )
-
-
-LOOP_CASES = [  # words, network, samples
-    ("8 samples", _small_body, 8),
-    ("10 samples, so that the last batch is short", _small_body, 10),
-    ("10 samples and a model with a penalty and BatchNormalization", _noisy_body, 10),
-]
-
-
-@functools.cache
-def _by_fit() -> list[tuple[np.ndarray, np.ndarray, list[tuple[str, np.ndarray]], list[float]]]:
-    """Train the model of each case of `fit_by_hand` with `fit`; return x, y, the weights and the losses."""
-    random, trained = np.random.default_rng(4), []
-    for _, body, size in LOOP_CASES:
-        x, y = float32(random.normal(size=(size, 3)), random.normal(size=(size, 2)) * 3)
-        plain = body()
-        losses = _trained(plain, _lopsided, x, y)
-        names = [weight.path.split("/", 1)[-1] for weight in plain.weights]
-        trained.append((x, y, list(zip(names, plain.get_weights())), losses))
-    return trained
-
-
-@task
-def check_fit_by_hand(function: Callable) -> None:
-    """Check `fit_by_hand(model, x, y, loss, learning_rate, batch_size, epochs)` of lesson 01b against `fit`.
-
-    Args:
-        function: the reader's answer; trains the model and returns the loss of each epoch as `fit` reports it.
-    """
-    for (words, body, _), (x, y, weights, expected) in zip(LOOP_CASES, _by_fit()):
-        given = f"{words}, batch_size=4, epochs=3"
-        model = body()
-        losses = call(function, model, x.copy(), y.copy(), _lopsided, 0.1, 4, 3, given=given)
-        losses = np.asarray(losses)
-        if losses.shape != (3,) or losses.dtype.kind not in "fiu":
-            raise Hint(f"for {given} expected a list of 3 losses; you return the shape {losses.shape}, {losses.dtype}.")
-        for ours, (name, theirs) in zip(model.get_weights(), weights, strict=True):
-            if not np.allclose(ours, theirs, atol=1e-4):
-                raise Hint(
-                    f"for {given} the weight {name} ends elsewhere than with fit: "
-                    f"{show(ours.ravel()[:3])} against {show(theirs.ravel()[:3])}."
-                )
-        if not np.allclose(losses, expected, atol=1e-4):
-            raise Hint(f"for {given} the weights are right, but you report {show(losses)} and fit {show(expected)}.")

@@ -3,7 +3,7 @@
     lesson_00 to lesson_07  the tasks of the lesson of this number, and of the further ones, such as 01b
     one_slot, loss_layer    more of lesson 03: a box's place and its terms; the Lambda and the repaired scalar
     suppression             more of lesson 04: non-maximum suppression
-    box_loss                of 03c: another box loss
+    box_loss, box_targets   of the further lessons on the loss: another box loss; boxes written into slots
     fitted_anchors          of 04a
     judging, threshold      of 04c: IoU, precision, recall and AP; a threshold of scores
     causes                  of 04d: the logs of six trainings
@@ -13,6 +13,7 @@
 
 # ruff: noqa: F401 - the notebooks use what is imported here
 from yolo_helpers.checks.box_loss import check_box_loss
+from yolo_helpers.checks.box_targets import check_targets
 from yolo_helpers.checks.causes import check_causes, training_logs
 from yolo_helpers.checks.fitted_anchors import check_fit_anchors
 from yolo_helpers.checks.judging import check_iou, check_judge
@@ -40,7 +41,7 @@ from yolo_helpers.checks.lesson_02 import (
     check_training_model,
     check_wired,
 )
-from yolo_helpers.checks.lesson_03 import check_logged_confidence, check_targets, check_wh_term
+from yolo_helpers.checks.lesson_03 import check_logged_confidence
 from yolo_helpers.checks.lesson_04 import check_freeze, check_precision_recall, check_small_share
 from yolo_helpers.checks.lesson_05 import (
     check_choice,

@@ -104,12 +104,12 @@ def test_an_unknown_box_loss_is_said():
 
 def test_the_random_cases_have_ignored_slots():
     outputs, y_true, anchors, num_classes = random_case(3)
-    spared = yolo_loss_terms([*outputs, *y_true], anchors, num_classes, 0.5)["confidence"]
+    ignored = yolo_loss_terms([*outputs, *y_true], anchors, num_classes, 0.5)["confidence"]
     punished = yolo_loss_terms([*outputs, *y_true], anchors, num_classes, 1.1)["confidence"]
-    assert (np.asarray(punished) > np.asarray(spared) + 0.5).all()
+    assert (np.asarray(punished) > np.asarray(ignored) + 0.5).all()
 
 
-def test_across_heads_more_slots_are_spared_than_in_the_own_head():
+def test_across_heads_more_slots_are_ignored_than_in_the_own_head():
     """So that the plain loop above has something to tell apart: boxes that predict a box of another head."""
     outputs, y_true, anchors, num_classes = random_case(3)
     y_true[0][:] = 0  # the boxes of the coarsest head are not its own any more

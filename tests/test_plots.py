@@ -480,16 +480,16 @@ def test_grid_draws_the_square_the_box_and_the_centre_of_each_filled_slot():
 # The ignore mask
 
 
-def test_overlap_frames_the_squares_with_a_spared_slot_and_dots_those_with_an_object():
+def test_overlap_frames_the_squares_with_a_ignored_slot_and_dots_those_with_an_object():
     iou, positive = np.zeros((3, 4, 3)), np.zeros((3, 4, 3), bool)
-    iou[1, 2], positive[1, 2, 0] = (0.9, 0.2, 0.1), True  # the object itself is not spared
+    iou[1, 2], positive[1, 2, 0] = (0.9, 0.2, 0.1), True  # the object itself is not ignored
     iou[0, 1], positive[0, 1, 1] = (0.6, 0.9, 0.1), True  # its neighbour in the same square is
     iou[2, 3, 2] = 0.5  # an empty square, just at the threshold
-    ax = show_overlap(IMAGE, iou, positive, 0.5, title="spared")
+    ax = show_overlap(IMAGE, iou, positive, 0.5, title="ignored")
     assert sorted(frame.get_xy() for frame in rectangles(ax)) == [(16, 0), (48, 32)]
     assert sorted(map(tuple, ax.lines[0].get_xydata())) == [(24, 8), (40, 24)]
     np.testing.assert_array_equal(ax.images[1].get_array(), iou.max(-1))
-    assert ax.get_title() == "spared"
+    assert ax.get_title() == "ignored"
 
 
 # Anchors

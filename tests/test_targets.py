@@ -105,9 +105,15 @@ def test_every_tiny_anchor_belongs_to_one_head():
         assert [(head, k) for head, _, _, _, k in found] == [(0, number - 3) if number > 2 else (1, number)]
 
 
-def test_a_box_whose_anchor_no_head_owns_is_left_out_with_a_warning():
-    with pytest.warns(UserWarning, match="image 0, box 0 is left out: its anchor 0 belongs to no head"):
-        y_true = preprocess_true_boxes([[[10, 10, 20, 23, 0]]], (64, 96), ANCHORS[:6], 3, [[3, 4, 5], [1, 2, 3]])
+@pytest.mark.parametrize(("count", "more"), [(1, ""), (2, " and more")])
+def test_boxes_whose_anchor_no_head_owns_are_left_out_with_one_warning(count, more):
+    boxes = [[[10, 10, 20, 23, 0]] * count]
+    with pytest.warns(UserWarning) as caught:
+        y_true = preprocess_true_boxes(boxes, (64, 96), ANCHORS[:6], 3, [[3, 4, 5], [1, 2, 3]])
+    assert [str(warning.message) for warning in caught] == [
+        f"{count} of {count} boxes are left out, since their anchor belongs to no head: "
+        f"image 0, box 0, whose anchor is 0{more}."
+    ]
     assert not any(target.any() for target in y_true)
 
 

@@ -97,9 +97,10 @@ def preprocess_true_boxes(
     boxes = true_boxes[true_boxes.any(-1)]
     centres, extents, labels = (boxes[:, :2] + boxes[:, 2:4]) / 2, boxes[:, 2:4] - boxes[:, :2], boxes[:, 4].astype(int)
     anchor = anchor_iou(extents, anchors).argmax(1).tolist()
+    homeless = []
     for (b, t), best, centre, extent, label in zip(places, anchor, centres, extents, labels, strict=True):
         if not owner[best]:
-            warnings.warn(f"image {b}, box {t} is left out: its anchor {best} belongs to no head.", stacklevel=2)
+            homeless.append(f"image {b}, box {t}, whose anchor is {best}")
         for head, k in owner[best]:
             rows, columns = grids[head]
             # A centre on the right or bottom border still belongs to the last grid square.
@@ -108,6 +109,12 @@ def preprocess_true_boxes(
             slot = y_true[head][b, j, i, k]
             slot[:] = 0
             slot[:2], slot[2:4], slot[4], slot[5 + label] = centre / size, extent / size, 1, 1
+    if homeless:
+        warnings.warn(
+            f"{len(homeless)} of {len(boxes)} boxes are left out, since their anchor belongs to no head: {homeless[0]}"
+            f"{' and more' if len(homeless) > 1 else ''}.",
+            stacklevel=2,
+        )
     for target, stride in zip(y_true, STRIDES, strict=False):
         _check_count(target[..., 4].sum((1, 2, 3)).astype(int), objects_gathered(math.prod(target.shape[1:4])), stride)
     return y_true

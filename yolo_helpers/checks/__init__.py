@@ -5,7 +5,7 @@
     suppression             more of lesson 04: non-maximum suppression
     weights_and_masks       of losses_weights_and_masks: missing labels; the loop that fit runs
     dictionaries            of losses_dictionaries: a model's keys; the wrong ones in a dictionary
-    box_loss                of 03c: another box loss
+    box_loss, box_targets   of the further lessons on the loss: another box loss; boxes written into slots
     fitted_anchors          of 04a
     threshold               of training_judge: a threshold of scores
     learned_weights         of elsewhere_find_the_pattern: a loss layer with weights of its own
@@ -16,6 +16,7 @@
 
 # ruff: noqa: F401 - the notebooks use what is imported here
 from yolo_helpers.checks.box_loss import check_box_loss
+from yolo_helpers.checks.box_targets import check_targets
 from yolo_helpers.checks.causes import check_causes, training_logs
 from yolo_helpers.checks.dictionaries import check_key_problems, check_output_keys
 from yolo_helpers.checks.fitted_anchors import check_fit_anchors
@@ -38,7 +39,7 @@ from yolo_helpers.checks.lesson_02 import (
     check_named_total,
     check_wired,
 )
-from yolo_helpers.checks.lesson_03 import check_logged_confidence, check_targets, check_wh_term
+from yolo_helpers.checks.lesson_03 import check_logged_confidence
 from yolo_helpers.checks.lesson_04 import check_freeze, check_precision_recall, check_small_share
 from yolo_helpers.checks.lesson_05 import (
     check_choice,

@@ -1,12 +1,13 @@
 """The tasks' checks, as the notebooks call them: each prints "ok", "not done yet", or a hint.
 
-    lesson_00 to lesson_07  the tasks of the lesson of this number, and of the further ones, such as 01b
+    lesson_00 to lesson_06  the tasks of the lesson of this number, and of the further ones, such as 01b
     one_slot, loss_layer    more of lesson 03: a box's place and its terms; the Lambda and the repaired scalar
     suppression             more of lesson 04: non-maximum suppression
     box_loss                of 03c: another box loss
     fitted_anchors          of 04a
     judging, threshold      of 04c: IoU, precision, recall and AP; a threshold of scores
     causes                  of 04d: the logs of six trainings
+    porting                 of the lessons on porting: a generator, code in a file
 
 `verdict` is the frame that makes the verdict; `compare` is what several of them use.
 """
@@ -50,8 +51,8 @@ from yolo_helpers.checks.lesson_05 import (
     check_train_step,
 )
 from yolo_helpers.checks.lesson_06 import check_batch_hard, check_center_layer, check_ctc_loss
-from yolo_helpers.checks.lesson_07 import check_holds_code, check_modern, check_pair_up, check_ported_loss
 from yolo_helpers.checks.loss_layer import check_loss_layer, check_per_image
 from yolo_helpers.checks.one_slot import check_place, check_slot_terms
+from yolo_helpers.checks.porting import check_holds_code, check_modern
 from yolo_helpers.checks.suppression import check_suppress
 from yolo_helpers.checks.threshold import check_threshold

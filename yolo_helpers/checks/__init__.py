@@ -1,6 +1,6 @@
 """The tasks' checks, as the notebooks call them: each prints "ok", "not done yet", or a hint.
 
-    lesson_00 to lesson_07  the tasks of the lesson of this number, and of further ones, such as 05a
+    lesson_00 to lesson_06  the tasks of the lesson of this number, and of further ones, such as 05a
     one_slot, loss_layer    more of lesson 03: a box's place and its terms; the Lambda and the repaired scalar
     suppression             more of lesson 04: non-maximum suppression
     weights_and_masks       of losses_weights_and_masks: missing labels; the loop that fit runs
@@ -10,6 +10,7 @@
     threshold               of training_judge: a threshold of scores
     learned_weights         of elsewhere_find_the_pattern: a loss layer with weights of its own
     causes                  of 04d: the logs of six trainings
+    porting                 of the lessons on porting: a generator, code in a file
 
 `verdict` is the frame that makes the verdict; `compare` is what several of them use.
 """
@@ -49,9 +50,9 @@ from yolo_helpers.checks.lesson_05 import (
     check_train_step,
 )
 from yolo_helpers.checks.lesson_06 import check_batch_hard, check_center_layer, check_ctc_loss
-from yolo_helpers.checks.lesson_07 import check_holds_code, check_modern, check_pair_up, check_ported_loss
 from yolo_helpers.checks.loss_layer import check_loss_layer, check_per_image
 from yolo_helpers.checks.one_slot import check_place, check_slot_terms
+from yolo_helpers.checks.porting import check_holds_code, check_modern
 from yolo_helpers.checks.suppression import check_suppress
 from yolo_helpers.checks.threshold import check_threshold
 from yolo_helpers.checks.weights_and_masks import check_fit_by_hand, check_labelled_mae

@@ -68,8 +68,8 @@ def test_slots_and_scores_are_those_of_a_plain_loop(detector):
     for head in detector.predict_on_batch(LETTERBOXED[None]):
         raw = 1 / (1 + np.exp(-head.reshape(-1, 8).astype(float)))
         scores += [slot[4] * slot[5:].max() for slot in raw]
-    counts = ", ".join(f"{sum(score >= t for score in scores)} from {t}" for t in (0.01, 0.05, 0.1, 0.3, 0.5))
-    assert seen(found, "scores").endswith(f"slots: {counts}")
+    counts = ", ".join(f"{t}: {sum(score >= t for score in scores)}" for t in (0.01, 0.05, 0.1, 0.3, 0.5))
+    assert seen(found, "scores").endswith(f"slots from {counts}")
     assert len(found.nearest) == len(BOXES)
     (detections,) = detect(detector, [PHOTO], HEADS, score_threshold=0.01, iou_threshold=1)
     for true, nearest in zip(BOXES, found.nearest, strict=True):
@@ -82,9 +82,10 @@ def test_slots_and_scores_are_those_of_a_plain_loop(detector):
 INPUTS = [
     (LETTERBOXED, True, "divide the pixels by 255"),
     (LETTERBOXED / 127.5 - 1, True, "bring the values to 0 to 1"),
-    (LETTERBOXED / np.float32(255), False, "do not divide by 255, since the model does so itself"),
+    (LETTERBOXED / np.float32(255), False, "do not divide the pixels by 255 again"),
+    (LETTERBOXED / 255**2, True, "do not divide the pixels by 255 again"),
     (STRETCHED, False, "draw the photograph as the training did: `place` with `letterbox`, RGB"),
-    (STRETCHED / 255, False, "do not divide by 255, since the model does so itself, and draw the photograph"),
+    (STRETCHED / 255, False, "do not divide the pixels by 255 again, and draw the photograph"),
     (LETTERBOXED[None, ..., ::-1], False, "draw the photograph as the training did"),
     (255 - LETTERBOXED, False, "which they do not resemble"),
     (PIXELS, False, "scale the photograph to the input of the training"),

@@ -139,14 +139,15 @@ def _input(pixels, photo, drawn, top):
     stretched = np.asarray(photo.resize(drawn.shape[1::-1], Image.Resampling.BILINEAR))
     ways = {"letterboxed": drawn, "stretched": stretched}
     ways |= {f"{name}, BGR in place of RGB": way[..., ::-1] for name, way in ways.items()}
-    scaled = pixels / (255 if pixels.max() > 1 else 1)
+    unit = 255 if pixels.max() > 1 else 1 if pixels.max() > 0.01 else 1 / 255
+    scaled = pixels / unit
     off = {name: np.abs(scaled - way / 255).mean() for name, way in ways.items()}
     nearest = min(off, key=off.get)
     nearest = "letterboxed" if off["letterboxed"] < 1.2 * off[nearest] + 0.002 else nearest
     mends = [
         (pixels.min() < 0, f"bring the values to 0 to {top}"),
-        (top == 1 and pixels.max() > 1, "divide the pixels by 255"),
-        (top == 255 and pixels.max() <= 1, "do not divide by 255, since the model does so itself"),
+        (unit > top, "divide the pixels by 255"),
+        (unit < top, "do not divide the pixels by 255 again"),
         (off[nearest] > 0.15, "compare the pixels with the photograph, which they do not resemble"),
         (nearest != "letterboxed", "draw the photograph as the training did: `place` with `letterbox`, RGB"),
     ]
@@ -214,8 +215,8 @@ def _slots(raw, heads, photo):
 def _scores(objectness, scores, with_own_averages, threshold):
     """The highest of them, and how many slots pass some thresholds."""
     best = scores.max(1)
-    counts = ", ".join(f"{(best >= t).sum()} from {t:g}" for t in SWEEP)
-    seen = f"highest objectness {objectness.max():.2g}, highest score {best.max():.2g}; slots: {counts}"
+    counts = ", ".join(f"{t:g}: {(best >= t).sum()}" for t in SWEEP)
+    seen = f"objectness up to {objectness.max():.2g}, score up to {best.max():.2g}; slots from {counts}"
     if best.max() >= threshold:
         return Step("scores", seen)
     if with_own_averages >= max(threshold, 2 * best.max()):
@@ -273,9 +274,8 @@ def _objects(truth, kept, nearest):
     away = np.abs((kept.boxes[:, :2] + kept.boxes[:, 2:]) / 2 - centre[:, None]) / extent[:, None]  # (T, N, 2)
     true, found = np.nonzero((away < 0.25).all(-1))
     if len(true) < len(right) / 2:
-        return Step(
-            "objects", seen, "the boxes lie elsewhere: look at how the photograph is drawn, and at the true boxes"
-        )
+        mend = "the boxes lie elsewhere: are the true boxes this photograph's, and is it like those of the training?"
+        return Step("objects", seen, mend)
     ratio = np.sqrt(np.median(box_area(kept.boxes[found]) / box_area(truth.boxes[true])))
     mend = f"the boxes lie on the objects and are {ratio:.2g} times as large: take the anchors of the training"
     return Step("objects", seen, mend)

@@ -6,6 +6,7 @@
     box_loss                of 03c: another box loss
     fitted_anchors          of 04a
     judging, threshold      of 04c: IoU, precision, recall and AP; a threshold of scores
+    preparation             of "found 0 boxes": a photograph as the network takes it
     causes                  of 04d: the logs of six trainings
 
 `verdict` is the frame that makes the verdict; `compare` is what several of them use.
@@ -53,5 +54,6 @@ from yolo_helpers.checks.lesson_06 import check_batch_hard, check_center_layer, 
 from yolo_helpers.checks.lesson_07 import check_holds_code, check_modern, check_pair_up, check_ported_loss
 from yolo_helpers.checks.loss_layer import check_loss_layer, check_per_image
 from yolo_helpers.checks.one_slot import check_place, check_slot_terms
+from yolo_helpers.checks.preparation import check_prepare
 from yolo_helpers.checks.suppression import check_suppress
 from yolo_helpers.checks.threshold import check_threshold

@@ -34,6 +34,9 @@ class Step(NamedTuple):
     seen: str
     mend: str = ""
 
+    def __str__(self):
+        return f"{self.name}: {self.seen}" + f"\n-> {self.mend}" * bool(self.mend)
+
 
 class Nearest(NamedTuple):
     """The slot nearest to a true box: that of the highest score with an IoU from 0.5 on, or else of the highest IoU."""
@@ -169,7 +172,7 @@ def _weights(detector, file):
             return Step(
                 "weights",
                 f"{seen}; {other[0][0]} {other[0][1]} is not",
-                "build the network of the training, and load without skip_mismatch and by_name, which skip in silence",
+                "build the network of the training, and load without skip_mismatch and by_name, which leave layers out",
             )
     else:
         seen = f"{len(detector.weights)} arrays, all finite; not compared with a file"
@@ -224,7 +227,7 @@ def _scores(objectness, scores, with_own_averages, threshold):
             f"with the averages of this photograph the score is {with_own_averages:.2g}, so those that the batch "
             "normalisations collected are not filled: train more steps, or with momentum 0.9"
         )
-    elif objectness.max() >= threshold:
+    elif objectness.max() >= threshold and best.max() < threshold / 2:
         mend = "an object is seen, and no class is sure: look at the classes of the training's labels"
     elif best.max() >= SWEEP[1]:
         mend = f"the threshold of {threshold:g} lies above every score: lower it, or train longer"
@@ -265,7 +268,7 @@ def _objects(truth, kept, nearest):
         seen += f"; {len(below)} more by slots that score {max(below):.2g} or less"
     if right.any() or not len(right) or not len(kept.boxes):
         return Step("objects", seen)
-    if met.any():
+    if 2 * met.sum() >= len(met):
         return Step(
             "objects", seen, "the boxes fit and the classes do not: take the names in the order of the training"
         )

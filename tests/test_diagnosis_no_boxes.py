@@ -189,5 +189,5 @@ def test_a_photograph_without_objects(detector):
 
 def test_a_training_model_is_refused():
     two = [keras.Input((4,)), keras.Input((4,))]
-    with pytest.raises(ValueError, match="give the detector, which has one"):
+    with pytest.raises(ValueError, match="give the detector, which takes images alone"):
         why_no_boxes(keras.Model(two, keras.layers.Add()(two)), PHOTO, HEADS)

@@ -90,7 +90,7 @@ def why_no_boxes(
         score_threshold: from which boxes are kept.
 
     Raises:
-        ValueError: if the photograph or the file of weights cannot be read.
+        ValueError: if the photograph or the file of weights cannot be read, or the model takes more than images.
 
     A network that has learnt nothing:
 
@@ -103,10 +103,9 @@ def why_no_boxes(
     ('weights', '19 of 19 batch normalisations have never been trained')
     """
     photo = photograph.convert("RGB") if isinstance(photograph, Image.Image) else open_image(photograph)
-    if len(detector.inputs) != 1:
-        raise ValueError(
-            f"The model {detector.name!r} has {len(detector.inputs)} inputs: give the detector, which has one."
-        )
+    if len(detector.inputs) != 1 or len(detector.input.shape) != 4:
+        shapes = [tensor.shape for tensor in detector.inputs]
+        raise ValueError(f"The model {detector.name!r} takes {shapes}: give the detector, which takes images alone.")
     scales = any(isinstance(layer, keras.layers.Rescaling) for layer in detector.layers)
     top = 255 if scales or detector.input.dtype == "uint8" else 1
     drawn = np.asarray(place(photo, letterbox((photo.height, photo.width), heads.input_shape), heads.input_shape))

@@ -9,6 +9,8 @@
     fitted_anchors          of 04a
     threshold               of training_judge: a threshold of scores
     learned_weights         of elsewhere_find_the_pattern: a loss layer with weights of its own
+    judging, threshold      of 04c: IoU, precision, recall and AP; a threshold of scores
+    preparation             of "found 0 boxes": a photograph as the network takes it
     causes                  of 04d: the logs of six trainings
     porting                 of the lessons on porting: a generator, code in a file
 
@@ -53,6 +55,7 @@ from yolo_helpers.checks.lesson_06 import check_batch_hard, check_center_layer, 
 from yolo_helpers.checks.loss_layer import check_loss_layer, check_per_image
 from yolo_helpers.checks.one_slot import check_place, check_slot_terms
 from yolo_helpers.checks.porting import check_holds_code, check_modern
+from yolo_helpers.checks.preparation import check_prepare
 from yolo_helpers.checks.suppression import check_suppress
 from yolo_helpers.checks.threshold import check_threshold
 from yolo_helpers.checks.weights_and_masks import check_fit_by_hand, check_labelled_mae

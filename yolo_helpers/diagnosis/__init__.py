@@ -8,7 +8,8 @@ scaling      whether a loss, and the step of the weights, grow with the batch or
 
 from yolo_helpers.diagnosis.arrays import compare_weights
 from yolo_helpers.diagnosis.gradients import find_without_gradient
+from yolo_helpers.diagnosis.no_boxes import why_no_boxes
 from yolo_helpers.diagnosis.not_finite import find_not_finite
 from yolo_helpers.diagnosis.scaling import find_scaling
 
-__all__ = ["compare_weights", "find_not_finite", "find_scaling", "find_without_gradient"]
+__all__ = ["compare_weights", "find_not_finite", "find_scaling", "find_without_gradient", "why_no_boxes"]

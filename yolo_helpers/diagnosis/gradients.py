@@ -1,5 +1,7 @@
 """The variables that the loss does not reach: their gradient is None, and no step ever changes them."""
 
+import contextlib
+from collections.abc import Iterator
 from itertools import groupby
 from typing import Any, NamedTuple
 
@@ -36,6 +38,20 @@ def _by_layer(paths: list[str]) -> str:
         f"  {layer or '(the model)'}: {', '.join(name for *_, name in of_layer)}"
         for layer, of_layer in groupby(pairs, key=lambda pair: pair[0])
     )
+
+
+@contextlib.contextmanager
+def unchanged(model: keras.Model) -> Iterator[None]:
+    """Puts back what a model collects while it is called as in training, such as the averages of batch normalisation.
+
+    Args:
+        model: with weights.
+    """
+    collected = [*model.non_trainable_variables, *model.metrics_variables]
+    before = [keras.ops.copy(variable.value) for variable in collected]
+    yield
+    for variable, value in zip(collected, before, strict=True):
+        variable.assign(value)
 
 
 def find_without_gradient(model: keras.Model, x: Any, y: Any = None, sample_weight: Any = None) -> WithoutGradient:
@@ -77,12 +93,8 @@ def find_without_gradient(model: keras.Model, x: Any, y: Any = None, sample_weig
         raise ValueError(
             f"The model {model.name!r} has no trainable variable: set trainable = True for a layer, and compile again."
         )
-    kept = [*model.non_trainable_variables, *model.metrics_variables]
-    before = [keras.ops.copy(variable.value) for variable in kept]
-    with tf.GradientTape() as tape:
+    with unchanged(model), tf.GradientTape() as tape:
         loss = model.compute_loss(x, y, model(x, training=True), sample_weight)
-    for variable, value in zip(kept, before, strict=True):
-        variable.assign(value)
     gradients = tape.gradient(loss, [variable.value for variable in variables])
     found = dict(zip((variable.path for variable in variables), gradients, strict=True))
     zero = [path for path, g in found.items() if g is not None and not np.any(tf.convert_to_tensor(g))]

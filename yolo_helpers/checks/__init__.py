@@ -4,7 +4,8 @@
     one_slot, loss_layer    more of lesson 03: a box's place and its terms; the Lambda and the repaired scalar
     suppression             more of lesson 04: non-maximum suppression
     box_loss                of 03c: another box loss
-    fitted_anchors          of 04a
+    fitted_anchors          of training: anchors fitted to boxes
+    darknet_file            of training: a convolution read from darknet's weights
     judging, threshold      of 04c: IoU, precision, recall and AP; a threshold of scores
     causes                  of 04d: the logs of six trainings
 
@@ -14,6 +15,7 @@
 # ruff: noqa: F401 - the notebooks use what is imported here
 from yolo_helpers.checks.box_loss import check_box_loss
 from yolo_helpers.checks.causes import check_causes, training_logs
+from yolo_helpers.checks.darknet_file import check_take_convolution
 from yolo_helpers.checks.fitted_anchors import check_fit_anchors
 from yolo_helpers.checks.judging import check_iou, check_judge
 from yolo_helpers.checks.lesson_00 import (

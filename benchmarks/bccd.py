@@ -69,6 +69,7 @@ def run(
     augment: bool = True,
     pretrained: bool = True,
     across_heads: bool = True,
+    anchors: np.ndarray | None = None,
 ) -> dict:
     """One training, judged on the test photographs.
 
@@ -77,12 +78,14 @@ def run(
         class_names: in order.
         options: of the command line; they are the same for all runs.
         augment, pretrained, across_heads: what the runs differ in.
+        anchors: (9, 2); fitted from the original's when None.
 
     Returns:
         minutes of `fit` with all that happens within it, test_AP50 of each class, and the history, a row an epoch.
     """
     input_shape = tuple(options.input_shape)
-    anchors = kmeans_anchors(box_sizes(parts["train"], input_shape), default_anchors(3))
+    if anchors is None:
+        anchors = kmeans_anchors(box_sizes(parts["train"], input_shape), default_anchors(3))
     keras.utils.set_random_seed(SEED)
     body = BODIES[options.body](keras.Input((*input_shape, 3)), 3, len(class_names))
     if pretrained:

@@ -9,6 +9,9 @@
     fitted_anchors          of 04a
     threshold               of training_judge: a threshold of scores
     learned_weights         of elsewhere_find_the_pattern: a loss layer with weights of its own
+    box_loss                of 03c: another box loss
+    fitted_anchors          of training: anchors fitted to boxes
+    darknet_file            of training: a convolution read from darknet's weights
     judging, threshold      of 04c: IoU, precision, recall and AP; a threshold of scores
     preparation             of "found 0 boxes": a photograph as the network takes it
     causes                  of 04d: the logs of six trainings
@@ -21,6 +24,7 @@
 from yolo_helpers.checks.box_loss import check_box_loss
 from yolo_helpers.checks.box_targets import check_targets
 from yolo_helpers.checks.causes import check_causes, training_logs
+from yolo_helpers.checks.darknet_file import check_take_convolution
 from yolo_helpers.checks.dictionaries import check_key_problems, check_output_keys
 from yolo_helpers.checks.fitted_anchors import check_fit_anchors
 from yolo_helpers.checks.learned_weights import check_weighted_terms

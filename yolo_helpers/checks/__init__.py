@@ -7,8 +7,9 @@
     fitted_anchors          of 04a
     judging, threshold      of 04c: IoU, precision, recall and AP; a threshold of scores
     causes                  of 04d: the logs of six trainings
+    ways                    of ways_six_compared: a repaired train_step
 
-`verdict` is the frame that makes the verdict; `compare` is what several of them use.
+`verdict` is the frame that makes the verdict; `compare` is what several of them use, `interval` a model for two.
 """
 
 # ruff: noqa: F401 - the notebooks use what is imported here
@@ -42,16 +43,11 @@ from yolo_helpers.checks.lesson_02 import (
 )
 from yolo_helpers.checks.lesson_03 import check_logged_confidence, check_targets, check_wh_term
 from yolo_helpers.checks.lesson_04 import check_freeze, check_precision_recall, check_small_share
-from yolo_helpers.checks.lesson_05 import (
-    check_choice,
-    check_compute_loss,
-    check_endpoint,
-    check_short_forms,
-    check_train_step,
-)
+from yolo_helpers.checks.lesson_05 import check_choice, check_compute_loss, check_short_forms
 from yolo_helpers.checks.lesson_06 import check_batch_hard, check_center_layer, check_ctc_loss
 from yolo_helpers.checks.lesson_07 import check_holds_code, check_modern, check_pair_up, check_ported_loss
 from yolo_helpers.checks.loss_layer import check_loss_layer, check_per_image
 from yolo_helpers.checks.one_slot import check_place, check_slot_terms
 from yolo_helpers.checks.suppression import check_suppress
 from yolo_helpers.checks.threshold import check_threshold
+from yolo_helpers.checks.ways import check_train_step

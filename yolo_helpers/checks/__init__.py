@@ -8,6 +8,7 @@
     judging, threshold      of 04c: IoU, precision, recall and AP; a threshold of scores
     causes                  of 04d: the logs of six trainings
     ways                    of ways_six_compared: a repaired train_step
+    xla                     of losses_xla_precision_replicas: an ignore mask without a loop
 
 `verdict` is the frame that makes the verdict; `compare` is what several of them use, `interval` a model for two.
 """
@@ -51,3 +52,4 @@ from yolo_helpers.checks.one_slot import check_place, check_slot_terms
 from yolo_helpers.checks.suppression import check_suppress
 from yolo_helpers.checks.threshold import check_threshold
 from yolo_helpers.checks.ways import check_train_step
+from yolo_helpers.checks.xla import check_mask

@@ -1,4 +1,4 @@
-"""What lies in data/ ready made: the smear network, and the records that lessons 03a, 04b and 04f show."""
+"""What lies in data/ ready made: the smear network, and the records that lessons show."""
 
 import json
 

@@ -10,7 +10,7 @@ TensorFlow's own server between processes listens on every address of the machin
 asks nobody for a password. So two processes are started only in a network of their own, where 127.0.0.1 is all there
 is: the program starts itself again with Linux' `unshare`. Where that is not allowed, these rows are left out.
 
-`--record` writes data/recorded/devices.json, which lesson 04f shows.
+`--record` writes data/recorded/devices.json, which losses_xla_precision_replicas shows.
 """
 
 import argparse

@@ -4,7 +4,7 @@
 
 For 1, 20 and 100 boxes an image with 80 classes, and for 1, 20 and 1000 classes with 20 boxes. The yardstick is the
 original's way: masks over all slots, and the ignore mask one image at a time, in a loop that selects the true boxes of
-the image and collects the results in a growing array. XLA refuses that loop in training (lesson 03b), so ours with XLA
+the image and collects the results in a growing array. XLA refuses that loop in training, so ours with XLA
 is set against the original without it. They are run in turns on the same inputs, so that whatever else the machine does
 meets all. The values are compared before anything is timed. The floor reads the outputs once and writes as many
 numbers, as every loss with a gradient must.

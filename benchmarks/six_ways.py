@@ -1,9 +1,9 @@
-"""The six ways of lesson 05a: seconds for a step of training, and for the first step, which traces the graph.
+"""The lesson ways_six_compared: seconds for a step of training with each, and for the first, which traces the graph.
 
     python -m benchmarks.six_ways [--repeats 5] [--record]
 
 The micro body, photographs of 192 x 256, batch 8. The ways take turns, so that a busy minute of the machine hits all.
-`--record` writes data/recorded/six_ways.json, which lesson 05b shows.
+`--record` writes data/recorded/six_ways.json, which that lesson shows.
 """
 
 import argparse

@@ -14,7 +14,7 @@ from yolo_helpers.anchors import DATA, default_anchors, grid_shapes
 from yolo_helpers.loss import yolo_loss
 from yolo_helpers.six_ways import WAYS, fit_arguments
 
-LESSON = DATA.parent / "notebooks" / "further" / "05a_six_ways.ipynb"
+LESSON = DATA.parent / "notebooks" / "further" / "ways_six_compared.ipynb"
 SHAPE, ANCHORS = (64, 96), default_anchors(3)
 SETTINGS = {"anchors": ANCHORS.tolist(), "num_classes": 3}
 
@@ -74,7 +74,7 @@ def test_every_way_gives_the_loss_with_weights_and_penalty(batch, way):
     weights = np.array([0, 1, 2, 0.5, 1], "float32")
     for sample_weight in (None, weights):
         if way == "endpoint layer" and sample_weight is not None:
-            continue  # add_loss cannot see the weights, as lesson 05b says
+            continue  # add_loss cannot see the weights, as lesson ways_six_compared says
         found = model.evaluate(
             **fit_arguments(way, image, labels),
             batch_size=2,

@@ -1,4 +1,4 @@
-"""The same loss, six ways: what lesson 05a builds step by step, for lesson 05b and `benchmarks/six_ways.py`.
+"""The same loss, six ways: what the lesson ways_six_compared builds, for lesson 05 and `benchmarks/six_ways.py`.
 
 A way takes a body, image 0..255 in and raw heads out, and the settings of `yolo_loss`, and returns a model and what
 goes into `compile` as its `loss`. `fit_arguments` says what it is fed. TensorFlow only: `train_step` needs its tape.
@@ -135,18 +135,20 @@ class LoggingModel(YoloModel):
     def forward(self, data, training):
         """The loss of a batch, penalties included."""
         image, y_true, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        terms = yolo_loss_terms([*self(image, training=training), *y_true], **self.settings)
+        heads = self(image, training=training)
+        terms = yolo_loss_terms([*heads, *y_true], **self.settings)
         losses = sum(terms.values())  # (B,)
         if sample_weight is not None:
             losses = losses * ops.cast(per_image(sample_weight), losses.dtype)
-        loss = ops.mean(losses) + sum(self.losses)
+        loss = ops.mean(losses) + sum(self.losses)  # with the penalties
         self.mean_loss.update_state(loss, sample_weight=ops.shape(image)[0])
         for mean in self.mean_terms:
             mean.update_state(terms[mean.name])
         return loss
 
     def log(self):
-        return {mean.name: mean.result() for mean in (self.mean_loss, *self.mean_terms)}
+        means = (self.mean_loss, *self.mean_terms)
+        return {mean.name: mean.result() for mean in means}
 
 
 @register
@@ -154,11 +156,13 @@ class TrainStepModel(LoggingModel):
     """All of the step by hand."""
 
     def train_step(self, data):
+        replicas = tf.distribute.get_strategy().num_replicas_in_sync
         with tf.GradientTape() as tape:
             loss = self.forward(data, training=True)
             # The gradients of several replicas are added, and in half precision small ones would become 0.
-            scaled = self.optimizer.scale_loss(loss / tf.distribute.get_strategy().num_replicas_in_sync)
-        self.optimizer.apply(tape.gradient(scaled, self.trainable_variables), self.trainable_variables)
+            scaled = self.optimizer.scale_loss(loss / replicas)
+        variables = self.trainable_variables
+        self.optimizer.apply(tape.gradient(scaled, variables), variables)
         return self.log()
 
     def test_step(self, data):

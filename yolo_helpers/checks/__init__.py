@@ -16,8 +16,10 @@
     preparation             of "found 0 boxes": a photograph as the network takes it
     causes                  of 04d: the logs of six trainings
     porting                 of the lessons on porting: a generator, code in a file
+    ways                    of ways_six_compared: a repaired train_step
+    xla                     of losses_xla_precision_replicas: an ignore mask without a loop
 
-`verdict` is the frame that makes the verdict; `compare` is what several of them use.
+`verdict` is the frame that makes the verdict; `compare` is what several of them use, `interval` a model for two.
 """
 
 # ruff: noqa: F401 - the notebooks use what is imported here
@@ -48,13 +50,7 @@ from yolo_helpers.checks.lesson_02 import (
 )
 from yolo_helpers.checks.lesson_03 import check_logged_confidence
 from yolo_helpers.checks.lesson_04 import check_freeze, check_precision_recall, check_small_share
-from yolo_helpers.checks.lesson_05 import (
-    check_choice,
-    check_compute_loss,
-    check_endpoint,
-    check_short_forms,
-    check_train_step,
-)
+from yolo_helpers.checks.lesson_05 import check_choice, check_compute_loss, check_short_forms
 from yolo_helpers.checks.lesson_06 import check_batch_hard, check_center_layer, check_ctc_loss
 from yolo_helpers.checks.loss_layer import check_loss_layer, check_per_image
 from yolo_helpers.checks.one_slot import check_place, check_slot_terms
@@ -62,4 +58,6 @@ from yolo_helpers.checks.porting import check_holds_code, check_modern
 from yolo_helpers.checks.preparation import check_prepare
 from yolo_helpers.checks.suppression import check_suppress
 from yolo_helpers.checks.threshold import check_threshold
+from yolo_helpers.checks.ways import check_train_step
 from yolo_helpers.checks.weights_and_masks import check_fit_by_hand, check_labelled_mae
+from yolo_helpers.checks.xla import check_mask

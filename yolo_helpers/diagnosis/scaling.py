@@ -85,7 +85,9 @@ def find_scaling(build: Callable[[], keras.Model], x: Any, y: Any = None) -> Sca
     devices = [device.name for device in tf.config.list_logical_devices("CPU")][:2]
     if len(devices) < 2:
         return Scaling(batch, None)
-    with tf.distribute.MirroredStrategy(devices).scope():
+    # Not by collective operations: those of a second strategy in a process meet the shapes of the first, and fail.
+    to_one = tf.distribute.ReductionToOneDevice()
+    with tf.distribute.MirroredStrategy(devices, cross_device_ops=to_one).scope():
         return Scaling(batch, _factors(_loss_and_step(build, x, y, start), one))
 
 

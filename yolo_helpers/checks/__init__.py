@@ -6,7 +6,8 @@
     box_loss                of 03c: another box loss
     fitted_anchors          of 04a
     judging, threshold      of 04c: IoU, precision, recall and AP; a threshold of scores
-    causes                  of 04d: the logs of six trainings
+    causes                  of training_goes_wrong: the logs of six trainings
+    waiting                 of training_keep_the_gpu_busy: who waits, the device or the workers
 
 `verdict` is the frame that makes the verdict; `compare` is what several of them use.
 """
@@ -55,3 +56,4 @@ from yolo_helpers.checks.loss_layer import check_loss_layer, check_per_image
 from yolo_helpers.checks.one_slot import check_place, check_slot_terms
 from yolo_helpers.checks.suppression import check_suppress
 from yolo_helpers.checks.threshold import check_threshold
+from yolo_helpers.checks.waiting import check_step_seconds

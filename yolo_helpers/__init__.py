@@ -5,7 +5,7 @@ A module imports only from its own floor or from floors above it in this list:
     ground    boxes anchors files images annotations smear archive download photographs progress installation notebook
     data      targets augment dataset
     network   model darknet_cfg darknet loss training_model device memory
-    use       detection evaluation plots graph look run_folder checkpoint training start plan export hand_on
+    use       detection evaluation plots graph look run_folder checkpoint training start plan export hand_on diagnosis
     roof      six_ways checks commands standalone
 
 The ground needs NumPy, Pillow, PyYAML and packaging only. The network needs keras and keras.ops only, so TensorFlow,

@@ -38,6 +38,7 @@ from yolo_helpers.plots import (
     show_replicas,
     show_slot,
     show_threshold,
+    show_timeline,
     show_verdicts,
 )
 
@@ -710,3 +711,15 @@ def test_replicas_of_a_large_batch_leave_out_images_but_not_from_the_mean():
 def test_replicas_share_an_even_number_of_images(losses):
     with pytest.raises(ValueError, match=f"even number of images, found {len(losses)}"):
         show_replicas(np.array(losses))
+
+
+def test_timeline_has_a_row_for_each_worker_and_hatches_what_the_device_waits():
+    made = {1: (10.5, 12.5), 0: (10.0, 11.0), 2: (11.0, 12.0)}
+    ax = show_timeline(made, [(11.0, 11.5), (12.5, 13.0), (13.0, 13.5)])
+    bars = [(bar.get_y() + bar.get_height() / 2, bar.get_x(), bar.get_width()) for bar in ax.patches]
+    assert np.allclose(bars[:3], [(0, 0, 1), (1, 0.5, 2), (0, 1, 1)])
+    assert np.allclose(bars[3:6], [(2, 1, 0.5), (2, 2.5, 0.5), (2, 3, 0.5)])
+    assert np.allclose(bars[6:], [(2, 0, 1), (2, 1.5, 1), (2, 3, 0)])
+    assert [bool(bar.get_hatch()) for bar in ax.patches] == [False] * 6 + [True] * 3
+    assert [text.get_text() for text in ax.texts] == ["0", "1", "2", "0", "1", "2"]
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["worker 1", "worker 2", "device"]

@@ -1,4 +1,4 @@
-"""Write data/recorded/training_logs.json, for tasks of lessons 04d and 04c: six short trainings, five with one fault.
+"""Write data/recorded/training_logs.json, for tasks of training_goes_wrong and training_judge: six short trainings.
 
 Each trains the miniature network on smears for ten epochs of twelve batches, and differs from the healthy one in a
 single line of RECIPES. Beside the logs stand the scores of what the healthy one finds on some validation photographs.

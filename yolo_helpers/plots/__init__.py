@@ -19,7 +19,14 @@ from yolo_helpers.plots.judged import (
 )
 from yolo_helpers.plots.loss import show_grid, show_overlap, show_replicas, show_slot
 from yolo_helpers.plots.photographs import save_boxes, save_photographs, show_boxes, show_photographs
-from yolo_helpers.plots.training import show_anchors, show_frozen, show_history, show_memory, show_progress
+from yolo_helpers.plots.training import (
+    show_anchors,
+    show_frozen,
+    show_history,
+    show_memory,
+    show_progress,
+    show_timeline,
+)
 
 __all__ = [
     "COLOURS",
@@ -42,5 +49,6 @@ __all__ = [
     "show_replicas",
     "show_slot",
     "show_threshold",
+    "show_timeline",
     "show_verdicts",
 ]

@@ -19,7 +19,7 @@ from PIL import Image
 from yolo_helpers.anchors import Heads, anchor_iou, default_anchors
 from yolo_helpers.annotations import Annotation as Photograph
 from yolo_helpers.detection import Detections
-from yolo_helpers.evaluation import Curve, Mistake, Verdict, verdicts
+from yolo_helpers.evaluation import Mistake, Verdict, verdicts
 from yolo_helpers.model import micro_yolo_body, output_convolutions
 from yolo_helpers.plots import (
     COLOURS,
@@ -33,7 +33,6 @@ from yolo_helpers.plots import (
     show_mistakes,
     show_overlap,
     show_photographs,
-    show_precision_recall,
     show_progress,
     show_replicas,
     show_slot,
@@ -441,26 +440,6 @@ def test_a_gallery_shows_the_true_boxes_beside_the_mistakes(judged_photographs):
 
 def test_a_gallery_without_mistakes_is_empty():
     assert show_mistakes([], NAMES) == []
-
-
-def test_precision_over_recall_is_drawn_as_far_as_it_is_reached():
-    recall = np.linspace(0, 1, 101)
-    step = np.where(recall <= 0.6, 0.75, 0)
-    curves = {
-        "Platelets": Curve(recall, step, step),
-        "nowhere": Curve(recall, recall * np.nan, recall * np.nan),
-        "WBC": Curve(recall, np.ones(101), np.ones(101)),
-    }
-    ax = show_precision_recall(curves)
-    platelets, white = ax.lines
-    np.testing.assert_array_equal(platelets.get_xdata(), recall[:61])
-    assert (platelets.get_ydata() == 0.75).all() and len(white.get_xdata()) == 101
-    texts = [text.get_text() for text in ax.get_legend().get_texts()]
-    assert texts == ["Platelets, AP50 0.45", "WBC, AP50 1.00"]
-    assert ax.get_xlabel().startswith("recall") and ax.get_ylabel().startswith("precision")
-    assert platelets.get_marker() != white.get_marker()  # told apart without colour
-    assert {line.get_color() for line in ax.lines} < set(COLOURS)
-    assert show_precision_recall(curves, ax=ax) is ax
 
 
 # The grid

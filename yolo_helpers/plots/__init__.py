@@ -13,7 +13,6 @@ from yolo_helpers.plots.common import COLOURS, GREY, TINT
 from yolo_helpers.plots.judged import (
     save_verdicts,
     show_mistakes,
-    show_precision_recall,
     show_threshold,
     show_verdicts,
 )
@@ -44,7 +43,6 @@ __all__ = [
     "show_mistakes",
     "show_overlap",
     "show_photographs",
-    "show_precision_recall",
     "show_progress",
     "show_replicas",
     "show_slot",

@@ -6,6 +6,7 @@
     box_loss                of 03c: another box loss
     fitted_anchors          of 04a
     judging, threshold      of 04c: IoU, precision, recall and AP; a threshold of scores
+    elsewhere               of elsewhere_ctc_triplets_centers: the hardest triplets of a batch
     causes                  of 04d: the logs of six trainings
 
 `verdict` is the frame that makes the verdict; `compare` is what several of them use.
@@ -14,6 +15,7 @@
 # ruff: noqa: F401 - the notebooks use what is imported here
 from yolo_helpers.checks.box_loss import check_box_loss
 from yolo_helpers.checks.causes import check_causes, training_logs
+from yolo_helpers.checks.elsewhere import check_batch_hard
 from yolo_helpers.checks.fitted_anchors import check_fit_anchors
 from yolo_helpers.checks.judging import check_iou, check_judge
 from yolo_helpers.checks.lesson_00 import (
@@ -49,7 +51,6 @@ from yolo_helpers.checks.lesson_05 import (
     check_short_forms,
     check_train_step,
 )
-from yolo_helpers.checks.lesson_06 import check_batch_hard, check_center_layer, check_ctc_loss
 from yolo_helpers.checks.lesson_07 import check_holds_code, check_modern, check_pair_up, check_ported_loss
 from yolo_helpers.checks.loss_layer import check_loss_layer, check_per_image
 from yolo_helpers.checks.one_slot import check_place, check_slot_terms

@@ -229,7 +229,7 @@ def worst_mistakes(
 
 
 def _judge(annotations, detections, class_names, ious=1) -> COCOeval:
-    """pycocotools' verdict over all photographs and classes, for boxes of all sizes and the first of its IoU thresholds.
+    """pycocotools' verdict over all photographs and classes, for all sizes and the first of its IoU thresholds.
 
     It takes nearly as long for each of them again: at 0.5 and for all sizes together, a fraction of the time for all.
     """

@@ -17,7 +17,7 @@ Of the further lessons, each named by its subject:
     preparation             a photograph as the network takes it
     threshold               a threshold of scores
     waiting                 the seconds of a step
-    elsewhere               CTC, triplets and centres
+    elsewhere               the hardest triplets of a batch
     learned_weights         a loss layer with weights of its own
     porting                 a generator; code in a file
 
@@ -30,6 +30,7 @@ from yolo_helpers.checks.box_targets import check_targets
 from yolo_helpers.checks.causes import check_causes, training_logs
 from yolo_helpers.checks.darknet_file import check_take_convolution
 from yolo_helpers.checks.dictionaries import check_key_problems, check_output_keys
+from yolo_helpers.checks.elsewhere import check_batch_hard
 from yolo_helpers.checks.fitted_anchors import check_fit_anchors
 from yolo_helpers.checks.learned_weights import check_weighted_terms
 from yolo_helpers.checks.lesson_00 import (
@@ -53,7 +54,6 @@ from yolo_helpers.checks.lesson_02 import (
 from yolo_helpers.checks.lesson_03 import check_logged_confidence
 from yolo_helpers.checks.lesson_04 import check_freeze, check_precision_recall, check_small_share
 from yolo_helpers.checks.lesson_05 import check_choice, check_compute_loss, check_short_forms
-from yolo_helpers.checks.lesson_06 import check_batch_hard, check_center_layer, check_ctc_loss
 from yolo_helpers.checks.loss_layer import check_loss_layer, check_per_image
 from yolo_helpers.checks.one_slot import check_place, check_slot_terms
 from yolo_helpers.checks.porting import check_holds_code, check_modern

@@ -39,7 +39,10 @@ from yolo_helpers.training import freeze
 
 RECORD = DATA / "recorded" / "training_logs.json"
 SHAPE, EPOCHS, BATCH = (96, 128), 10, 8
-JUDGED, LOWEST_SCORE = 12, 0.1  # validation photographs in the task on thresholds, and the score from which detections count
+JUDGED, LOWEST_SCORE = (
+    12,
+    0.1,
+)  # validation photographs in the task on thresholds, and the score from which detections count
 COLUMNS = ("loss", "xy", "wh", "confidence", "class", "val_loss", "val_class", "val_AP50")
 
 # What differs from the healthy training. The letters under which the task shows them are mixed on purpose.

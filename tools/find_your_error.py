@@ -30,6 +30,19 @@ the lesson with the cell that shows it. The link names its heading, in case your
 [Questions that people ask](README.md#questions-that-people-ask-and-where-they-are-answered) have a list of their own.
 What may fail while you install is in [README](../README.md#when-something-goes-wrong). This page is written from the
 lessons by `python tools/find_your_error.py`.
+
+Five functions of `yolo_helpers.diagnosis` ask your own model and data:
+
+- `find_without_gradient(model, x, y)`: which variables the loss does not reach
+  ([no gradients](further/training_goes_wrong.ipynb));
+- `find_not_finite(model, data)`: which photographs have a loss of inf or NaN, and why
+  ([loss: nan](further/training_goes_wrong.ipynb));
+- `why_no_boxes(detector, photograph, heads)`: at which step the boxes vanish
+  ([found 0 boxes](further/training_no_boxes.ipynb));
+- `compare_weights(model, file)`: which arrays of a file the model has taken
+  ([save, load, trust](further/porting_save_load_trust.ipynb));
+- `find_scaling(build, x, y)`: whether a loss grows with the batch or the replicas
+  ([replicas](further/losses_xla_precision_replicas.ipynb)).
 """
 
 

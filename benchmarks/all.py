@@ -5,7 +5,7 @@
 On a quiet machine it takes about ten minutes. What a training reaches (smears.py, bccd.py), what it holds in memory
 (memory.py), detection (detection.py), the six ways (six_ways.py), several devices (devices.py) and a GPU (gpu.py) have
 tables of their own.
-`--record` writes data/recorded/speed.json, which lesson 04e shows.
+`--record` writes data/recorded/speed.json, which the lesson on keeping the GPU busy shows.
 """
 
 import argparse

@@ -72,6 +72,30 @@ def test_a_layer_before_a_rounding_gets_none_and_frozen_ones_are_not_asked():
     ]
 
 
+def test_variables_of_one_name_are_told_apart():
+    class Two(layers.Layer):
+        def build(self, shape):
+            self.first, self.second = (self.add_weight(shape=(3, 3), name="w") for _ in range(2))
+
+        def call(self, x):
+            return ops.stop_gradient(x @ self.first) + x @ self.second
+
+    model = keras.Sequential([keras.Input((3,)), Two()])
+    model.compile("sgd", "mse")
+    found = find_without_gradient(model, X, Y)
+    assert len(found.paths) == 1 and found.trainable == 2
+
+
+def test_after_an_error_the_model_is_as_it_was():
+    model = keras.Sequential([keras.Input((3,)), layers.BatchNormalization()])
+    model.compile("sgd", "mse")
+    before = model.get_weights()
+    with pytest.raises(Exception, match="shape"):
+        find_without_gradient(model, X, Y[:, :2])
+    for new, old in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(new, old)
+
+
 def test_a_gradient_of_zero_is_told_apart():
     model = keras.Sequential([keras.Input((3,)), layers.Dense(2, activation="relu"), layers.Dense(1)])
     model.layers[0].bias.assign([-1e6, -1e6])
@@ -147,6 +171,20 @@ def test_weights_that_are_not_finite_come_first(model, annotations):
 def test_a_model_without_the_loss_is_refused(annotations):
     with pytest.raises(ValueError, match="is no training model"):
         find_not_finite(keras.Sequential([keras.Input((3,)), layers.Dense(1)]), [])
+    subclassed = keras.Model()
+    subclassed.built = True
+    for other in (subclassed, keras.Sequential([keras.Input((3,)), layers.Dense(1)])):
+        with pytest.raises(ValueError, match="is no training model"):
+            find_not_finite(other, YoloDataset(annotations, HEADS))
+
+
+def test_half_precision_has_a_finite_loss_too(annotations):
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        half = micro_yolo_body(keras.Input((64, 96, 3)), 3, 3)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert find_not_finite(half, YoloDataset(annotations, HEADS)) == (3, [], [])
 
 
 # Arrays of a file
@@ -173,6 +211,20 @@ def test_the_arrays_of_a_file_are_counted_as_keras_wrote_them(tmp_path, ending):
     assert sorted(shape for _, shape in found.not_taken) == [(2,), (8, 2)]
     other = [("/".join(path.split("/")[-2:]), shape) for path, shape in found.not_in_file]
     assert other == [("other/kernel", (8, 2)), ("other/bias", (2,))]
+
+
+@pytest.mark.parametrize("half", ["float16", "bfloat16"])
+@pytest.mark.parametrize("turned", [False, True])
+def test_half_precision_rounds_what_it_takes(tmp_path, half, turned):
+    def make(dtype):
+        return keras.Sequential([keras.Input((3,)), layers.Dense(2, dtype=dtype), layers.BatchNormalization()])
+
+    saved, model = (make(dtype) for dtype in (half, "float32")[:: 1 if turned else -1])
+    saved.save_weights(tmp_path / "saved.weights.h5")
+    assert compare_weights(model, tmp_path / "saved.weights.h5").not_taken
+    model.load_weights(tmp_path / "saved.weights.h5")
+    found = compare_weights(model, tmp_path / "saved.weights.h5")
+    assert len(found.taken) == 6 and found.not_taken == found.not_in_file == []
 
 
 def test_arrays_skipped_by_name_in_keras_2(tmp_path):
@@ -205,6 +257,7 @@ LOSSES = {
     "row": (lambda t, p: ops.sum((t - p) ** 2, -1), (1, 1, 1, 1)),
     "mean": (lambda t, p: ops.mean((t - p) ** 2), (1, 1, 2, 2)),
     "sum": (lambda t, p: ops.sum((t - p) ** 2), (2, 2, 1, 1)),
+    "objects": (lambda t, p: ops.sum(t * p**2) / ops.sum(t), (1, 1, np.nan, np.nan)),  # the second replica has none
 }
 
 
@@ -219,7 +272,7 @@ def test_one_device_alone_gets_the_batch_and_a_sentence():
     (device,) = tf.config.list_logical_devices("CPU")
     found = find_scaling(lambda: compiled(LOSSES["sum"][0]), X, Y)
     assert found.batch == (2, 2) and found.replicas is None
-    assert "set_logical_device_configuration" in str(found)
+    assert "a sum over the batch" in str(found) and "set_logical_device_configuration" in str(found)
 
 
 def test_two_replicas():
@@ -231,7 +284,8 @@ def test_two_replicas():
         "import sys; sys.path.insert(0, 'tests')\n"
         "from test_diagnosis import *\n"
         "for name, (loss, _) in LOSSES.items():\n"
-        "    found = find_scaling(lambda: compiled(loss), X, Y)\n"
+        "    y = np.float32(np.arange(8) < 4)[:, None] if name == 'objects' else Y\n"
+        "    found = find_scaling(lambda: compiled(loss), X, y)\n"
         "    print(name, *found.batch, *found.replicas, str(found).splitlines()[-1], sep='|')\n"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
@@ -239,7 +293,30 @@ def test_two_replicas():
         said, *factors, verdict = line.split("|")
         assert said == name
         np.testing.assert_allclose([float(factor) for factor in factors], expected, atol=0.01)
-        assert {"row": "right", "mean": "twice as long on two", "sum": "grows with the batch size"}[name] in verdict
+        verdicts = {
+            "row": "right",
+            "mean": "twice as long on two",
+            "sum": "grows with the batch",
+            "objects": "not finite",
+        }
+        assert verdicts[name] in verdict
+
+
+def test_two_models_of_other_shapes_on_two_replicas():
+    code = (
+        "import keras, numpy as np, tensorflow as tf\n"
+        'processor = tf.config.list_physical_devices("CPU")[0]\n'
+        "tf.config.set_logical_device_configuration(processor, [tf.config.LogicalDeviceConfiguration()] * 2)\n"
+        "from yolo_helpers.diagnosis import find_scaling\n"
+        "def build():\n"
+        "    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(width)])\n"
+        "    model.compile('sgd', 'mse')\n"
+        "    return model\n"
+        "for width in (2, 5):\n"
+        "    print(find_scaling(build, np.ones((4, 3)), np.ones((4, width))).replicas)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["Factors(loss=1.0, step=1.0)"] * 2
 
 
 def test_an_odd_batch_and_a_model_without_weights_are_refused():
@@ -247,3 +324,16 @@ def test_an_odd_batch_and_a_model_without_weights_are_refused():
         find_scaling(lambda: None, X[:3], Y[:3])
     with pytest.raises(ValueError, match="begin it with an Input"):
         find_scaling(lambda: keras.Sequential([layers.Dense(1)]), X, Y)
+
+
+def test_nothing_to_train_and_nothing_to_reduce_are_refused():
+    def build(trainable):
+        layer = layers.Dense(3, kernel_initializer="zeros", trainable=trainable)
+        model = keras.Sequential([keras.Input((3,)), layer])
+        model.compile("sgd", "mse")
+        return model
+
+    with pytest.raises(ValueError, match="has nothing to train"):
+        find_scaling(lambda: build(False), X, Y)
+    with pytest.raises(ValueError, match="The loss is 0"):
+        find_scaling(lambda: build(True), X, 0 * Y)

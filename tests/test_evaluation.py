@@ -19,7 +19,6 @@ from yolo_helpers.evaluation import (
     AveragePrecision,
     Mistake,
     average_precision,
-    average_precision_by_size,
     best_threshold,
     evaluate,
     precision_recall,
@@ -84,7 +83,6 @@ def test_three_hundred_boxes_on_a_photograph_are_all_judged():
     truth, found = [annotation(*([*box, 0] for box in boxes))], [detections(*([*box, 0.9, 0] for box in boxes))]
     assert len(boxes) == 300
     assert average_precision(truth, found, ["a"]) == {"AP50": {"a": 1, "mean": 1}, "AP": {"a": 1, "mean": 1}}
-    assert average_precision_by_size(truth, found, ["a"])["small"]["AP50"]["a"] == 1
     assert precision_recall(truth, found, ["a"])["a"].precision.min() == 1
     assert worst_mistakes(truth, found, ["a"]) == ([], [])
 
@@ -145,13 +143,6 @@ FOUND = [
     detections([*A, 0.9, 0], [100, 0, 150, 40, 0.7, 0], [*C, 0.6, 0], [100, 0, 140, 50, 0.5, 0]),
     detections([300, 300, 350, 350, 0.8, 0], [*E, 0.4, 0], [300, 0, 400, 100, 0.3, 0]),
 ]
-
-
-def test_five_boxes_by_size():
-    """Medium are B and D; found are a wrong box, B, and B again: precision 1/2 up to recall 1/2, 51 of 101 recalls."""
-    by_size = average_precision_by_size(FIVE, FOUND, ["a"])
-    values = {size: figures["AP50"]["a"] for size, figures in by_size.items()}
-    assert values == pytest.approx({"small": 1, "medium": 51 / 2 / 101, "large": 1})
 
 
 def test_five_boxes_as_a_curve():
@@ -243,18 +234,14 @@ def plain_pycocotools(truth, found, tmp_path, classes):
 @pytest.mark.parametrize("seed", range(3))
 def test_figures_are_those_of_pycocotools_used_directly(seed, tmp_path):
     truth, found = random_case(seed)
-    scores, by_size = (judge(truth, found, "abc") for judge in (average_precision, average_precision_by_size))
+    scores = average_precision(truth, found, "abc")
     curves = precision_recall(truth, found, "abc")
     for name, classes in {"a": [0], "b": [1], "c": [2], "mean": [0, 1, 2]}.items():
         judge = plain_pycocotools(truth, found, tmp_path, classes)
-        ap, ap50, _, *sizes = judge.stats[:6]
-        assert (scores["AP"][name], scores["AP50"][name]) == pytest.approx((ap, ap50))
-        found_sizes = [by_size[size]["AP"][name] for size in ("small", "medium", "large")]
-        assert np.nan_to_num(found_sizes, nan=-1) == pytest.approx(sizes)  # pycocotools' -1: there is no such box
+        assert (scores["AP"][name], scores["AP50"][name]) == pytest.approx(tuple(judge.stats[:2]))
         if name != "mean":
             assert np.array_equal(curves[name].precision, judge.eval["precision"][0, :, 0, 0, 2])
             assert np.array_equal(curves[name].scores, judge.eval["scores"][0, :, 0, 0, 2])
-    assert min(sizes) > 0.1  # of all classes: the case has right ones of each size
 
 
 def plain_verdicts(truth, found, threshold):

@@ -19,7 +19,7 @@ from PIL import Image
 from yolo_helpers.anchors import Heads, anchor_iou, default_anchors
 from yolo_helpers.annotations import Annotation as Photograph
 from yolo_helpers.detection import Detections
-from yolo_helpers.evaluation import Curve, Mistake, Verdict, verdicts
+from yolo_helpers.evaluation import Mistake, Verdict, verdicts
 from yolo_helpers.model import micro_yolo_body, output_convolutions
 from yolo_helpers.plots import (
     COLOURS,
@@ -33,11 +33,11 @@ from yolo_helpers.plots import (
     show_mistakes,
     show_overlap,
     show_photographs,
-    show_precision_recall,
     show_progress,
     show_replicas,
     show_slot,
     show_threshold,
+    show_timeline,
     show_verdicts,
 )
 
@@ -442,26 +442,6 @@ def test_a_gallery_without_mistakes_is_empty():
     assert show_mistakes([], NAMES) == []
 
 
-def test_precision_over_recall_is_drawn_as_far_as_it_is_reached():
-    recall = np.linspace(0, 1, 101)
-    step = np.where(recall <= 0.6, 0.75, 0)
-    curves = {
-        "Platelets": Curve(recall, step, step),
-        "nowhere": Curve(recall, recall * np.nan, recall * np.nan),
-        "WBC": Curve(recall, np.ones(101), np.ones(101)),
-    }
-    ax = show_precision_recall(curves)
-    platelets, white = ax.lines
-    np.testing.assert_array_equal(platelets.get_xdata(), recall[:61])
-    assert (platelets.get_ydata() == 0.75).all() and len(white.get_xdata()) == 101
-    texts = [text.get_text() for text in ax.get_legend().get_texts()]
-    assert texts == ["Platelets, AP50 0.45", "WBC, AP50 1.00"]
-    assert ax.get_xlabel().startswith("recall") and ax.get_ylabel().startswith("precision")
-    assert platelets.get_marker() != white.get_marker()  # told apart without colour
-    assert {line.get_color() for line in ax.lines} < set(COLOURS)
-    assert show_precision_recall(curves, ax=ax) is ax
-
-
 # The grid
 
 
@@ -710,3 +690,15 @@ def test_replicas_of_a_large_batch_leave_out_images_but_not_from_the_mean():
 def test_replicas_share_an_even_number_of_images(losses):
     with pytest.raises(ValueError, match=f"even number of images, found {len(losses)}"):
         show_replicas(np.array(losses))
+
+
+def test_timeline_has_a_row_for_each_worker_and_hatches_what_the_device_waits():
+    made = {1: (10.5, 12.5), 0: (10.0, 11.0), 2: (11.0, 12.0)}
+    ax = show_timeline(made, [(11.0, 11.5), (12.5, 13.0), (13.0, 13.5)])
+    bars = [(bar.get_y() + bar.get_height() / 2, bar.get_x(), bar.get_width()) for bar in ax.patches]
+    assert np.allclose(bars[:3], [(0, 0, 1), (1, 0.5, 2), (0, 1, 1)])
+    assert np.allclose(bars[3:6], [(2, 1, 0.5), (2, 2.5, 0.5), (2, 3, 0.5)])
+    assert np.allclose(bars[6:], [(2, 0, 1), (2, 1.5, 1), (2, 3, 0)])
+    assert [bool(bar.get_hatch()) for bar in ax.patches] == [False] * 6 + [True] * 3
+    assert [text.get_text() for text in ax.texts] == ["0", "1", "2", "0", "1", "2"]
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["worker 1", "worker 2", "device"]

@@ -26,14 +26,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 # The first is preferred; Colab has 3.13. tf_keras 2.18 makes no layer on 3.12.
 PYTHONS = {"colab": ["3.13", "3.12"], "oldest": ["3.11"], "newest": ["3.12", "3.13", "3.11"]}
-# Cells that Keras 3.8 answers otherwise: metrics by the model's keys, a line that export prints, files it refuses.
-KNOWN = {
-    "oldest": {
-        "further/02b_dictionaries_in_full": 1,
-        "further/04c_judge_and_use": 1,
-        "further/07c_save_load_and_trust": 3,
-    }
-}
+# Cells that a version answers otherwise: {versions: {notebook: number of cells}}.
+KNOWN: dict[str, dict[str, int]] = {}
 NBVAL = ["--nbval", "--nbval-sanitize-with", "tests/nbval_sanitize.cfg", "--nbval-cell-timeout=300"]
 SHOWN = ["tensorflow", "keras", "tf_keras", "numpy", "matplotlib", "pillow", "pycocotools", "ipython", "ipywidgets"]
 LIST_PACKAGES = """

@@ -1,4 +1,4 @@
-"""Write data/recorded/training_logs.json, for tasks of lessons 04d and 04c: six short trainings, five with one fault.
+"""Write data/recorded/training_logs.json, for tasks of training_goes_wrong and training_judge: six short trainings.
 
 Each trains the miniature network on smears for ten epochs of twelve batches, and differs from the healthy one in a
 single line of RECIPES. Beside the logs stand the scores of what the healthy one finds on some validation photographs.
@@ -39,7 +39,10 @@ from yolo_helpers.training import freeze
 
 RECORD = DATA / "recorded" / "training_logs.json"
 SHAPE, EPOCHS, BATCH = (96, 128), 10, 8
-JUDGED, LOWEST_SCORE = 12, 0.1  # validation photographs in lesson 04c's task, and the score from which detections count
+JUDGED, LOWEST_SCORE = (
+    12,
+    0.1,
+)  # validation photographs in the task on thresholds, and the score from which detections count
 COLUMNS = ("loss", "xy", "wh", "confidence", "class", "val_loss", "val_class", "val_AP50")
 
 # What differs from the healthy training. The letters under which the task shows them are mixed on purpose.

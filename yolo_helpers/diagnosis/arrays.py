@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import h5py
+import ml_dtypes
 import numpy as np
 
 OPTIMIZER = ("optimizer", "optimizer_weights")  # the groups of its arrays in Keras' files
@@ -39,7 +40,8 @@ def compare_weights(model: Any, file: str | Path) -> ArraysTaken:
     """Which arrays of a file of weights a model has taken, after they were loaded.
 
     An array counts as taken where a variable of the model has its shape and equals it in every number, so neither the
-    way of loading matters nor what the layers are called. Two arrays that changed places are not noticed.
+    way of loading matters nor what the layers are called. A model of half precision rounds what it takes, which counts
+    as equal. Two arrays that changed places are not noticed.
 
     Args:
         model: of Keras, or of tf_keras.
@@ -59,8 +61,10 @@ def compare_weights(model: Any, file: str | Path) -> ArraysTaken:
     ([(4, 8), (8,)], [(8, 2), (2,)])
     """
     arrays, weights = _arrays(Path(file)), [(v, v.numpy()) for v in model.weights]
-    in_file, in_model = {_key(array) for array in arrays.values()}, {_key(array) for _, array in weights}
-    taken = {name: _key(array) in in_model for name, array in arrays.items()}
+    halves = {array.dtype for _, array in weights if array.dtype.itemsize == 2}
+    keys = {name: {_key(array), *(_key(array.astype(half)) for half in halves)} for name, array in arrays.items()}
+    in_file, in_model = set().union(*keys.values()), {_key(array) for _, array in weights}
+    taken = {name: bool(of_array & in_model) for name, of_array in keys.items()}
     return ArraysTaken(
         Path(file),
         [(name, array.shape) for name, array in arrays.items() if taken[name]],
@@ -80,7 +84,8 @@ def _arrays(file: Path) -> dict[str, np.ndarray]:
 
     def visit(name, item):
         if isinstance(item, h5py.Dataset) and name.split("/")[0] not in OPTIMIZER:
-            found[name] = item[()]
+            bfloat16 = item.attrs.get("dtype") == "bfloat16"  # which HDF5 does not know
+            found[name] = item[()].view(ml_dtypes.bfloat16) if bfloat16 else item[()]
 
     try:
         content = file.read_bytes()

@@ -49,9 +49,11 @@ def unchanged(model: keras.Model) -> Iterator[None]:
     """
     collected = [*model.non_trainable_variables, *model.metrics_variables]
     before = [keras.ops.copy(variable.value) for variable in collected]
-    yield
-    for variable, value in zip(collected, before, strict=True):
-        variable.assign(value)
+    try:
+        yield
+    finally:
+        for variable, value in zip(collected, before, strict=True):
+            variable.assign(value)
 
 
 def find_without_gradient(model: keras.Model, x: Any, y: Any = None, sample_weight: Any = None) -> WithoutGradient:
@@ -96,6 +98,6 @@ def find_without_gradient(model: keras.Model, x: Any, y: Any = None, sample_weig
     with unchanged(model), tf.GradientTape() as tape:
         loss = model.compute_loss(x, y, model(x, training=True), sample_weight)
     gradients = tape.gradient(loss, [variable.value for variable in variables])
-    found = dict(zip((variable.path for variable in variables), gradients, strict=True))
-    zero = [path for path, g in found.items() if g is not None and not np.any(tf.convert_to_tensor(g))]
-    return WithoutGradient([path for path, g in found.items() if g is None], zero, len(variables))
+    found = [(variable.path, g) for variable, g in zip(variables, gradients, strict=True)]  # paths may be equal
+    zero = [path for path, g in found if g is not None and not np.any(tf.convert_to_tensor(g))]
+    return WithoutGradient([path for path, g in found if g is None], zero, len(variables))

@@ -103,36 +103,51 @@ def why_no_boxes(
     ('weights', '19 of 19 batch normalisations have never been trained')
     """
     photo = photograph.convert("RGB") if isinstance(photograph, Image.Image) else open_image(photograph)
-    if len(detector.inputs) != 1 or len(detector.input.shape) != 4:
-        shapes = [tensor.shape for tensor in detector.inputs]
-        raise ValueError(f"The model {detector.name!r} takes {shapes}: give the detector, which takes images alone.")
-    scales = any(isinstance(layer, keras.layers.Rescaling) for layer in detector.layers)
-    top = 255 if scales or detector.input.dtype == "uint8" else 1
+    inputs = getattr(detector, "inputs", None) or []  # a subclassed model has none
+    if len(inputs) != 1 or len(inputs[0].shape) != 4:
+        shapes = [tensor.shape for tensor in inputs]
+        raise ValueError(
+            f"The model {detector.name!r} takes {shapes}: give the detector, a functional model that takes images "
+            "alone."
+        )
+    top = 255 if _scales(detector) or inputs[0].dtype == "uint8" else 1
     drawn = np.asarray(place(photo, letterbox((photo.height, photo.width), heads.input_shape), heads.input_shape))
     pixels = drawn * np.float32(top / 255) if pixels is None else np.squeeze(np.asarray(pixels))
-    takes = tuple(side or found for side, found in zip(detector.input.shape[1:], drawn.shape, strict=True))
+    takes = tuple(side or found for side, found in zip(inputs[0].shape[1:], drawn.shape, strict=True))
     if not pixels.shape == drawn.shape == takes:
         seen = f"pixels of shape {pixels.shape}, the model takes {takes}, the heads {drawn.shape}"
-        return NoBoxes([Step("input", seen, "scale the photograph to the input of the training, height first")], [])
+        mend = "give all three the input size of the training, height first, channels last"
+        return NoBoxes([Step("input", seen, mend)], [])
     steps = [_input(pixels, photo, drawn, top), _weights(detector, weights)]
-    batch = ops.convert_to_tensor(pixels[None].astype(detector.input.dtype))
-    raw = [ops.convert_to_numpy(head) for head in keras.tree.flatten(detector(batch, training=False))]
+    batch = ops.convert_to_tensor(pixels[None].astype(inputs[0].dtype))
+    raw = _outputs(detector, batch, training=False)
     steps.append(_heads(raw, heads))
     if steps[-1].mend:
         return NoBoxes(steps, [])
     boxes, objectness, scores = _slots(raw, heads, photo)
     with unchanged(detector):
-        own = [ops.convert_to_numpy(head) for head in keras.tree.flatten(detector(batch, training=True))]
-    steps.append(_scores(objectness, scores, _slots(own, heads, photo)[2].max(), score_threshold))
+        own = _outputs(detector, batch, training=True)
+    holds_nothing = truth is not None and not len(truth.classes)
+    steps.append(_scores(objectness, scores, _slots(own, heads, photo)[2].max(), score_threshold, holds_nothing))
     shape = photo.height, photo.width
     options = {"max_boxes": 100, "score_threshold": score_threshold, "iou_threshold": 0.45}
     kept = yolo_eval(raw, heads.anchors, heads.num_classes, shape, anchor_mask=heads.anchor_mask, **options)
-    kept = kept._replace(boxes=clip_boxes(kept.boxes, shape))
-    steps.append(_boxes(kept, (scores.max(1) >= score_threshold).sum(), score_threshold))
+    whole, kept = kept.boxes, kept._replace(boxes=clip_boxes(kept.boxes, shape))
+    steps.append(_boxes(kept, (scores >= score_threshold).sum(), score_threshold))
     if truth is None:
         return NoBoxes(steps, [])
     nearest = _nearest(truth, clip_boxes(boxes, shape), scores)
-    return NoBoxes([*steps, _objects(truth, kept, nearest)], nearest)
+    return NoBoxes([*steps, _objects(truth, kept, whole, nearest)], nearest)
+
+
+def _outputs(detector, batch, training):
+    heads = keras.tree.flatten(detector(batch, training=training))
+    return [np.float32(ops.convert_to_numpy(head)) for head in heads]  # of half precision too
+
+
+def _scales(model):
+    """Whether the model divides by 255 itself, in a layer or in a model among its layers."""
+    return any(isinstance(layer, keras.layers.Rescaling) or _scales(layer) for layer in getattr(model, "layers", []))
 
 
 def _input(pixels, photo, drawn, top):
@@ -141,19 +156,40 @@ def _input(pixels, photo, drawn, top):
     stretched = np.asarray(photo.resize(drawn.shape[1::-1], Image.Resampling.BILINEAR))
     ways = {"letterboxed": drawn, "stretched": stretched}
     ways |= {f"{name}, BGR in place of RGB": way[..., ::-1] for name, way in ways.items()}
-    unit = 255 if pixels.max() > 1 else 1 if pixels.max() > 0.01 else 1 / 255
-    scaled = pixels / unit
-    off = {name: np.abs(scaled - way / 255).mean() for name, way in ways.items()}
+    # What surrounds the photograph is compared by itself, as its colour may be another.
+    placement = letterbox((photo.height, photo.width), drawn.shape[:2])
+    inside = np.asarray(place(Image.new("RGB", photo.size), placement, drawn.shape[:2])) == 0
+
+    def differences(unit):
+        return {name: np.abs(pixels / unit - way / 255)[inside].mean() for name, way in ways.items()}
+
+    units = sorted((255, 1, 1 / 255), key=lambda unit: unit != top)  # where all are as good, that of the model
+    unit = min(units, key=lambda unit: min(differences(unit).values()))
+    scaled, off = pixels / unit, differences(unit)
     nearest = min(off, key=off.get)
     nearest = "letterboxed" if off["letterboxed"] < 1.2 * off[nearest] + 0.002 else nearest
+    negative = pixels.min() < -0.05  # a little less than 0 comes of resizing
+    way = ways[nearest][inside] / 255
+    other = way.std() > 0.02 and _correlation(scaled[inside], way) < 0.5
+    differs = other or (off[nearest] > 0.15 and not negative)
+    if "letterboxed" in nearest and not inside.all() and np.abs(scaled[~inside] - 0.5).mean() > 0.2 and not negative:
+        nearest += ", not on grey"
     mends = [
-        (pixels.min() < 0, f"bring the values to 0 to {top}"),
-        (unit > top, "divide the pixels by 255"),
-        (unit < top, "do not divide the pixels by 255 again"),
-        (off[nearest] > 0.15, "compare the pixels with the photograph, which they do not resemble"),
-        (nearest != "letterboxed", "draw the photograph as the training did: `place` with `letterbox`, RGB"),
+        (negative, f"bring the values to 0 to {top}"),
+        (unit > top and not negative, "divide the pixels by 255"),
+        (unit < top and not negative, "do not divide the pixels by 255 again"),
+        (differs, "compare the pixels with the photograph, which they do not resemble"),
+        (
+            nearest != "letterboxed" and not differs,
+            "draw the photograph as the training did; this course: `place` with `letterbox`, RGB",
+        ),
     ]
     return Step("input", f"{seen}; {nearest}", ", and ".join(mend for wrong, mend in mends if wrong))
+
+
+def _correlation(a, b):
+    a, b = a - a.mean(), b - b.mean()
+    return (a * b).sum() / np.sqrt((a * a).sum() * (b * b).sum() + 1e-12)
 
 
 def _weights(detector, file):
@@ -187,10 +223,12 @@ def _heads(raw, heads):
     per_head = len(heads.anchor_mask[0])
     seen = f"{len(raw)} heads of {raw[0].shape[-1]} channels; {per_head} x (5 + {heads.num_classes}) = {heads.channels}"
     mend = ""
-    if len(found) != len(wanted):
+    classes = found[0][-1] / per_head - 5
+    if any(len(shape) != 3 for shape in found) or classes < 1 or classes % 1:
+        mend = f"shapes {found} are not raw heads (h, w, {per_head} (5 + classes)): give the body's outputs"
+    elif len(found) != len(wanted):
         mend = f"the anchors are those of {len(wanted)} heads: take the anchors of the training"
     elif {shape[-1] for shape in found} != {heads.channels}:
-        classes = found[0][-1] / per_head - 5
         mend = f"the network has {classes:g} classes: take the class names of the training"
     elif found != wanted:
         mend = f"the grids are {[s[:2] for s in found]}, expected {heads.grids}: give the heads coarsest first"
@@ -214,34 +252,34 @@ def _slots(raw, heads, photo):
     return placement.to_photo(corners), objectness[:, 0], objectness * classes
 
 
-def _scores(objectness, scores, with_own_averages, threshold):
+def _scores(objectness, scores, with_own_averages, threshold, holds_nothing):
     """The highest of them, and how many slots pass some thresholds."""
     best = scores.max(1)
     counts = ", ".join(f"{t:g}: {(best >= t).sum()}" for t in SWEEP)
     seen = f"objectness up to {objectness.max():.2g}, score up to {best.max():.2g}; slots from {counts}"
-    if best.max() >= threshold:
+    if best.max() >= threshold or holds_nothing:
         return Step("scores", seen)
     if with_own_averages >= max(threshold, 2 * best.max()):
         mend = (
-            f"with the averages of this photograph the score is {with_own_averages:.2g}, so those that the batch "
-            "normalisations collected are not filled: train more steps, or with momentum 0.9"
+            f"with the averages of this photograph the score is {with_own_averages:.2g}: those that the batch "
+            "normalisations collected are not filled (train more steps, or with momentum 0.9), or the photograph is "
+            "unlike those of the training"
         )
     elif objectness.max() >= threshold and best.max() < threshold / 2:
         mend = "an object is seen, and no class is sure: look at the classes of the training's labels"
     elif best.max() >= SWEEP[1]:
         mend = f"the threshold of {threshold:g} lies above every score: lower it, or train longer"
     else:
-        mend = "the network sees nothing here: train longer, or on photographs like this one"
+        mend = "the network sees nothing here: if there is something, train longer, or on photographs like this one"
     return Step("scores", seen, mend)
 
 
-def _boxes(kept, slots, threshold):
+def _boxes(kept, scores, threshold):
     """What is left after suppression, on the photograph."""
     visible = int((box_area(kept.boxes) >= 1).sum())
-    seen = f"{slots} slots from {threshold:g} on, {visible} boxes after suppression"
-    return Step(
-        "boxes", seen, "" if visible or not slots else "the boxes lie outside the photograph: look at the anchors"
-    )
+    seen = f"{scores} scores from {threshold:g} on, {visible} boxes after suppression"
+    mend = "the boxes lie outside the photograph or are smaller than a pixel: are the anchors in pixels of the input?"
+    return Step("boxes", seen, "" if visible or not scores else mend)
 
 
 def _nearest(truth, boxes, scores):
@@ -254,7 +292,7 @@ def _nearest(truth, boxes, scores):
     return nearest
 
 
-def _objects(truth, kept, nearest):
+def _objects(truth, kept, whole, nearest):
     """How many true boxes are met, by the right class; if none, what the boxes have in common."""
     overlap = box_iou(truth.boxes, kept.boxes)
     met = (overlap >= MET).any(1)
@@ -271,13 +309,16 @@ def _objects(truth, kept, nearest):
         return Step(
             "objects", seen, "the boxes fit and the classes do not: take the names in the order of the training"
         )
-    # Found boxes whose centre is near that of a true one: how much larger are they?
+    # Found boxes whose centre is near that of a true one: how much larger are they, not cut off at the border?
     centre, extent = (truth.boxes[:, :2] + truth.boxes[:, 2:]) / 2, truth.boxes[:, 2:] - truth.boxes[:, :2]
-    away = np.abs((kept.boxes[:, :2] + kept.boxes[:, 2:]) / 2 - centre[:, None]) / extent[:, None]  # (T, N, 2)
+    away = np.abs((whole[:, :2] + whole[:, 2:]) / 2 - centre[:, None]) / extent.clip(1)[:, None]  # (T, N, 2)
     true, found = np.nonzero((away < 0.25).all(-1))
-    if len(true) < len(right) / 2:
-        mend = "the boxes lie elsewhere: are the true boxes this photograph's, and is it like those of the training?"
+    if len(set(true)) < len(right) / 2:
+        mend = (
+            "the boxes lie elsewhere: is the photograph like those of the training, and are the true boxes its own, "
+            "x_min, y_min, x_max, y_max in its pixels?"
+        )
         return Step("objects", seen, mend)
-    ratio = np.sqrt(np.median(box_area(kept.boxes[found]) / box_area(truth.boxes[true])))
-    mend = f"the boxes lie on the objects and are {ratio:.2g} times as large: take the anchors of the training"
-    return Step("objects", seen, mend)
+    ratio = np.sqrt(np.median(box_area(whole[found]) / box_area(truth.boxes[true])))
+    size = "of another shape" if 0.8 < ratio < 1.25 else f"{ratio:.2g} times as large"
+    return Step("objects", seen, f"the boxes lie on the objects and are {size}: take the anchors of the training")

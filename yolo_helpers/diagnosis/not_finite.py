@@ -92,7 +92,7 @@ def find_not_finite(model: keras.Model, data: YoloDataset | Sequence) -> NotFini
         if isinstance(batch, str):
             faults.append(Fault(names[0], [], batch))
             continue
-        *raw, loss = map(ops.convert_to_numpy, raw_and_loss(list(batch), training=False))
+        *raw, loss = (np.float32(ops.convert_to_numpy(x)) for x in raw_and_loss(list(batch), training=False))
         targets = [np.asarray(target, np.float32) for target in batch[1:]]
         terms = {
             name: ops.convert_to_numpy(term) for name, term in yolo_loss_terms([*raw, *targets], **settings).items()
@@ -106,12 +106,14 @@ def find_not_finite(model: keras.Model, data: YoloDataset | Sequence) -> NotFini
 
 def _loss_layer_of(model, data):
     """The loss layer, and the training model around it, which is made where the body is given."""
-    if len(model.inputs) == 1 and isinstance(data, YoloDataset) and model.input.dtype != "uint8":
+    inputs = getattr(model, "inputs", None) or []  # a subclassed model has none
+    if len(inputs) == 1 and isinstance(data, YoloDataset) and len(inputs[0].shape) == 4 and inputs[0].dtype != "uint8":
         heads = data.heads
         options = {"anchor_mask": heads.anchor_mask, "targets": data.targets}
         model = create_model(model, heads.input_shape, heads.anchors, heads.num_classes, **options)
-    layer = next((layer for layer in model.layers if layer.output is model.outputs[0]), None)
-    if len(model.inputs) == 1 or "anchors" not in getattr(layer, "settings", getattr(layer, "arguments", {})):
+        inputs = model.inputs
+    layer = next((layer for layer in model.layers if len(inputs) > 1 and layer.output is model.outputs[0]), None)
+    if "anchors" not in getattr(layer, "settings", getattr(layer, "arguments", {})):
         raise ValueError(
             f"The model {model.name!r} is no training model: give what create_model returns, or the body (image 0..1 "
             "in, raw heads out) and a YoloDataset."

@@ -12,12 +12,15 @@ MORE_DEVICES = (
     "[tf.config.LogicalDeviceConfiguration()] * 2)."
 )
 VERDICTS = {
+    (1,): "a mean over the batch",
+    (2,): "a sum over the batch: each step grows with the batch size",
     (1, 1): "a mean over the batch, divided by the replicas: right",
     (1, 2): "a mean that nobody divides by the replicas: each step is twice as long on two",
     (2, 1): "a sum over the batch: each step grows with the batch size",
     (2, 2): "a sum over the batch, and twice that on two replicas",
     (1, 0.5): "a mean that is divided by the replicas twice",
 }
+UNCLEAR = "neither a mean nor a sum, or blurred by Dropout or batch normalisation"
 
 
 class Factors(NamedTuple):
@@ -41,18 +44,20 @@ class Scaling(NamedTuple):
     def __str__(self):
         rows = [("batch of 2n, not n", self.batch), ("2 replicas, not 1", self.replicas)]
         lines = [f"{name:20}loss x {f.loss:.2f}, step x {f.step:.2f}" for name, f in rows if f]
-        if self.replicas is None:
-            return "\n".join([*lines, MORE_DEVICES])
-        steps = tuple(round(2 * factors.step) / 2 for _, factors in rows)
-        near = all(abs(f.step - s) < 0.1 for (_, f), s in zip(rows, steps, strict=True))
-        return "\n".join([*lines, VERDICTS.get(steps if near else None, "neither a mean nor a sum")])
+        found = [f.step for _, f in rows if f]
+        if not np.isfinite(found).all():
+            return "\n".join([*lines, "not finite: perhaps a mean over objects, and one replica's images have none"])
+        steps = tuple(round(2 * step) / 2 for step in found)
+        near = np.allclose(found, steps, rtol=0, atol=0.1)
+        lines.append(VERDICTS.get(steps if near else None, UNCLEAR))
+        return "\n".join([*lines, *[MORE_DEVICES] * (self.replicas is None)])
 
 
 def find_scaling(build: Callable[[], keras.Model], x: Any, y: Any = None) -> Scaling:
     """Compares one step of SGD on a batch with one on the same batch twice, and with one on two replicas.
 
     The replicas are two logical processors, which TensorFlow must have been given before it computed anything. A layer
-    such as Dropout, or a batch normalisation that is not `synchronized`, blurs the factors of the replicas.
+    such as Dropout blurs all factors; a batch normalisation that is not `synchronized`, those of the replicas.
 
     Args:
         build: makes and compiles the model; its weights must exist, so a Sequential begins with an Input. It is called
@@ -60,7 +65,8 @@ def find_scaling(build: Callable[[], keras.Model], x: Any, y: Any = None) -> Sca
         x, y: one batch of an even number n of images, as `fit` takes it.
 
     Raises:
-        ValueError: if n is odd, the model has no weights yet, or Keras runs on another backend than TensorFlow.
+        ValueError: if n is odd, the model has no weights yet, nothing to train or a loss of 0 (or NaN), or Keras runs
+            on another backend than TensorFlow.
 
     >>> def build():
     ...     model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
@@ -81,6 +87,11 @@ def find_scaling(build: Callable[[], keras.Model], x: Any, y: Any = None) -> Sca
         raise ValueError(f"x: expected an even number of images, which two replicas can share, found {count}.")
     start = []  # the weights that all begin with
     one = _loss_and_step(build, x, y, start)
+    if not one[0] or not 0 < one[1] @ one[1] < np.inf:
+        raise ValueError(
+            f"The loss is {one[0]:g} and a step of {np.linalg.norm(one[1]):g} follows, so neither can be compared: "
+            "give a batch and weights with a loss to reduce."
+        )
     batch = _factors(_loss_and_step(build, _twice(x), _twice(y), start), one)
     devices = [device.name for device in tf.config.list_logical_devices("CPU")][:2]
     if len(devices) < 2:
@@ -100,6 +111,8 @@ def _loss_and_step(build, x, y, start):
     model = build()
     if not model.weights:
         raise ValueError(f"build: the model {model.name!r} has no weights yet: begin it with an Input.")
+    if not model.trainable_weights:
+        raise ValueError(f"build: the model {model.name!r} has nothing to train: set trainable = True for a layer.")
     start.extend(model.get_weights() if not start else [])
     model.set_weights(start)
     model.optimizer = keras.optimizers.SGD(1.0)

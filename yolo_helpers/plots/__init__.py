@@ -13,13 +13,19 @@ from yolo_helpers.plots.common import COLOURS, GREY, TINT
 from yolo_helpers.plots.judged import (
     save_verdicts,
     show_mistakes,
-    show_precision_recall,
     show_threshold,
     show_verdicts,
 )
 from yolo_helpers.plots.loss import show_grid, show_overlap, show_replicas, show_slot
 from yolo_helpers.plots.photographs import save_boxes, save_photographs, show_boxes, show_photographs
-from yolo_helpers.plots.training import show_anchors, show_frozen, show_history, show_memory, show_progress
+from yolo_helpers.plots.training import (
+    show_anchors,
+    show_frozen,
+    show_history,
+    show_memory,
+    show_progress,
+    show_timeline,
+)
 
 __all__ = [
     "COLOURS",
@@ -37,10 +43,10 @@ __all__ = [
     "show_mistakes",
     "show_overlap",
     "show_photographs",
-    "show_precision_recall",
     "show_progress",
     "show_replicas",
     "show_slot",
     "show_threshold",
+    "show_timeline",
     "show_verdicts",
 ]

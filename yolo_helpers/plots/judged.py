@@ -12,16 +12,14 @@ from matplotlib.patheffects import withStroke
 
 from yolo_helpers.annotations import Annotation
 from yolo_helpers.boxes import box_iou
-from yolo_helpers.evaluation import Curve, Mistake, Verdict
+from yolo_helpers.evaluation import Mistake, Verdict
 from yolo_helpers.images import open_image
 from yolo_helpers.plots.common import (
     COLOURS,
-    MARKERS,
     Labels,
     cell_size,
     class_name,
     file_name,
-    plain,
     save_figure,
     show_image,
 )
@@ -265,35 +263,3 @@ def _draw_truth(ax, labels: Labels, mistake: Mistake, truth: Mapping[Path, Annot
             _draw_box(ax, "true", box)
             if touching and c != mistake.class_index:
                 _label(labels, "true", class_names, box, c)
-
-
-def show_precision_recall(curves: Mapping[str, Curve], ax: Axes | None = None) -> Axes:
-    """Precision over recall, one line and marker for each class, up to the highest recall that its detections reach.
-
-    Args:
-        curves: what `precision_recall` returned, or some classes of it; one without true boxes is left out.
-        ax: where to draw; a new figure when None.
-
-    Returns:
-        The axes.
-    """
-    ax = ax or plt.subplots(figsize=(6.5, 4), layout="constrained")[1]
-    for number, (name, curve) in enumerate(curves.items()):
-        if np.isnan(curve.precision).any():
-            continue
-        reached = curve.precision > 0
-        ax.plot(
-            curve.recall[reached],
-            curve.precision[reached],
-            drawstyle="steps-pre",
-            marker=MARKERS[number % len(MARKERS)],
-            markersize=4,
-            markevery=10,
-            color=COLOURS[number % len(COLOURS)],
-            label=f"{plain(name, str(number))}, AP50 {curve.precision.mean():.2f}",
-        )
-    ax.set(xlim=(0, 1.02), ylim=(0, 1.02), xlabel="recall: part of the true boxes that is found")
-    ax.set_ylabel("precision: part of what is found that is right")
-    ax.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1.02, 1), frameon=False)
-    ax.spines[["top", "right"]].set_visible(False)
-    return ax

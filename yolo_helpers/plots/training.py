@@ -229,3 +229,38 @@ def show_memory(
     ax.set(xlabel="GB", xlim=(0, 1.08 * ax.get_xlim()[1]), ylim=(len(rows) - 0.5, -0.5))
     ax.spines[["top", "right"]].set_visible(False)
     return ax
+
+
+def show_timeline(
+    made: Mapping[int, tuple[float, float]], steps: Sequence[tuple[float, float]], ax: Axes | None = None
+) -> Axes:
+    """Draw when each batch was made and used: as many rows as were made at once, one for the device, its waits hatched.
+
+    Args:
+        made: number of a batch -> when its making began and ended, in seconds.
+        steps: when the step on each batch began and ended, in order.
+        ax: where to draw; a new figure when None.
+
+    Returns:
+        The axes; 0 is the moment when the first batch was begun.
+    """
+    ax = ax or plt.subplots(figsize=(9, 2), layout="constrained")[1]
+    zero = free = min(start for start, _ in made.values())
+    ends, bars = [], []  # of each worker's last batch; row, start, end, number, colour
+    for index, (start, end) in sorted(made.items(), key=lambda item: item[1]):
+        row = next((row for row, last in enumerate(ends) if last <= start), len(ends))
+        ends[row : row + 1] = [end]
+        bars.append((row, start, end, index, COLOURS[5]))
+    names = [f"worker {number}" for number in range(1, len(ends) + 1)] + ["device"]
+    bars += [(len(ends), *times, index, COLOURS[4]) for index, times in enumerate(steps)]
+    for row, start, end, index, colour in bars:
+        ax.barh(row, end - start, 0.8, start - zero, color=colour, edgecolor="black", linewidth=0.8)
+        ax.text((start + end) / 2 - zero, row, index, ha="center", va="center", fontsize=9)
+    for start, end in steps:
+        ax.barh(len(ends), start - free, 0.8, free - zero, color="white", edgecolor=GREY, hatch="///", linewidth=0)
+        free = end
+    ax.set_yticks(range(len(names)), names, fontsize=9)
+    ax.set(xlabel="seconds", ylim=(len(ends) + 0.5, -0.5))
+    ax.margins(x=0.01)
+    ax.spines[["top", "right"]].set_visible(False)
+    return ax

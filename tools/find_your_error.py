@@ -1,4 +1,4 @@
-"""Write notebooks/FIND_YOUR_ERROR.md: each error text and symptom that a lesson shows, its answer, and where.
+"""Write notebooks/FIND_YOUR_ERROR.md: each error text and symptom that a lesson shows, what it means, and where.
 
     python tools/find_your_error.py
 
@@ -20,12 +20,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # started by its p
 from tools.build_notebooks import ROOT, find_lessons, write_beside
 
 PAGE = ROOT / "notebooks" / "FIND_YOUR_ERROR.md"
-KINDS = {"error: ": "## What Keras or Python prints", "symptom: ": "## What you see"}
+KINDS = ("error: ", "symptom: ")
 HEADING = re.compile(r"^(#+) (.*)$", re.MULTILINE)
 START = """# Find your error
 
-Search this page (Ctrl+F) for a few words of what your screen shows. Each row says the cause in a sentence, and links
-the lesson with the cell that shows it. The link names its heading, in case your viewer opens the lesson at its top.
+Search this page (Ctrl+F) for a few words of what your screen shows: `in this type` is what Keras, TensorFlow or Python
+print, the rest is what people see. Each row says cause and mend in a sentence, and links the cells that show it. The
+link is their heading, in case your viewer opens the lesson at its top.
 
 [Questions that people ask](README.md#questions-that-people-ask-and-where-they-are-answered) have a list of their own.
 What may fail while you install is in [README](../README.md#when-something-goes-wrong). This page is written from the
@@ -53,8 +54,8 @@ class StaleError(Exception):
 class Entry(NamedTuple):
     """One row of the page."""
 
-    kind: str  # a key of KINDS
-    text: str  # what people see
+    errors: list[str]  # what Keras, TensorFlow or Python print
+    symptoms: list[str]  # what people see or type
     answer: str  # one sentence
     lesson: Path
     heading: str
@@ -115,29 +116,31 @@ def read_entries(path: Path) -> list[Entry]:
     cells = nbformat.read(path, as_version=4).cells
     whole = plain("\n".join(cell.source if cell.cell_type == "markdown" else printed(cell) for cell in cells))
     found = []
-    for heading, texts, outputs in _sections(cells):
+    for heading, text_cells, outputs in _sections(cells):
         where = {"error: ": plain("\n".join(outputs)), "symptom: ": whole}
-        for cell in texts:
-            answer = first_sentence(cell.source)
-            for kind, text in re.findall(r"^(error: |symptom: )(.*)$", "\n".join(cell.metadata.get("tags", [])), re.M):
-                if plain(text) not in where[kind]:
-                    there = "no output there" if kind == "error: " else "nothing in the lesson"
-                    raise StaleError(f'{path.name}, "{heading}": {there} holds the tag {kind}{text}')
-                if not answer:
-                    raise StaleError(f'{path.name}, "{heading}": no sentence begins the text tagged {kind}{text}')
-                found.append(Entry(kind, text, answer, path, heading))
+        for cell in text_cells:
+            tags = cell.metadata.get("tags", [])
+            said = {kind: [tag.removeprefix(kind) for tag in tags if tag.startswith(kind)] for kind in KINDS}
+            if not any(said.values()):
+                continue
+            for kind, texts in said.items():
+                for text in texts:
+                    if plain(text) not in where[kind]:
+                        there = "no output there" if kind == "error: " else "nothing in the lesson"
+                        raise StaleError(f'{path.name}, "{heading}": {there} holds the tag {kind}{text}')
+            if not (answer := first_sentence(cell.source)):
+                raise StaleError(f'{path.name}, "{heading}": no sentence begins the tagged text')
+            found.append(Entry(*said.values(), answer, path, heading))
     return found
 
 
-def link(entry: Entry, page: Path = PAGE) -> str:
+def link(entry: Entry, page: Path) -> str:
     """Return the link from the page to a row's heading, whose anchor is the one that JupyterLab gives it."""
     anchor = quote(re.sub(r"[`*]", "", entry.heading).replace(" ", "-"))
-    number, *words = entry.lesson.stem.split("_")
-    name = number if number.isdigit() else " ".join([number, *words])
-    return f"[{name}: {entry.heading}]({entry.lesson.relative_to(page.parent).as_posix()}#{anchor})"
+    return f"[{entry.heading}]({entry.lesson.relative_to(page.parent).as_posix()}#{anchor})"
 
 
-def relink(answer: str, lesson: Path, page: Path = PAGE) -> str:
+def relink(answer: str, lesson: Path, page: Path) -> str:
     """Return a sentence of a lesson with its links as the page needs them."""
 
     def target(match):
@@ -151,34 +154,47 @@ def relink(answer: str, lesson: Path, page: Path = PAGE) -> str:
     return re.sub(r"\]\(([^)\s]+)\)", target, answer)
 
 
-def make_page(lessons: list[Path]) -> str:
+def as_code(text: str) -> str:
+    """Return text as Markdown's code, also where it holds a backtick."""
+    return f"`` {text} ``" if "`" in text else f"`{text}`"
+
+
+def make_page(lessons: list[Path], page: Path = PAGE) -> str:
     """Return the page.
 
     Args:
         lessons: the notebooks to collect from.
+        page: the file for which the links are.
 
     Returns:
-        Markdown: a table of errors and one of symptoms, each in the order of the alphabet.
+        Markdown: a table for each lesson that has tags, with a row for each tagged text.
 
     Raises:
         StaleError: see read_entries.
     """
-    entries = [entry for path in lessons for entry in read_entries(path)]
     parts = [START]
-    for kind, heading in KINDS.items():
-        rows = sorted((entry for entry in entries if entry.kind == kind), key=lambda entry: plain(entry.text))
-        parts += [f"\n{heading}\n\n| you see | it means | the cells |\n| --- | --- | --- |\n"]
-        for entry in rows:
-            shown = f"`{entry.text}`" if kind == "error: " else entry.text
-            columns = [shown, relink(entry.answer, entry.lesson), link(entry)]
-            parts += ["| " + " | ".join(column.replace("|", r"\|") for column in columns) + " |\n"]
+    for path in lessons:
+        if not (entries := read_entries(path)):
+            continue
+        title = HEADING.search(nbformat.read(path, as_version=4).cells[0].source)[2]
+        parts.append(f"\n## {title}\n\n| you see | it means | where |\n| --- | --- | --- |\n")
+        for entry in entries:
+            texts = "<br>".join([*map(as_code, entry.errors), *entry.symptoms])
+            columns = [texts, relink(entry.answer, path, page), link(entry, page)]
+            parts.append("| " + " | ".join(column.replace("|", r"\|") for column in columns) + " |\n")
     return "".join(parts)
+
+
+def in_order() -> list[Path]:
+    """List the lessons in the order of the tables of notebooks/README.md, which names each."""
+    tables = (ROOT / "notebooks" / "README.md").read_text(encoding="utf-8")
+    return sorted(find_lessons(), key=lambda path: tables.index(f"({path.relative_to(PAGE.parent).as_posix()})"))
 
 
 def main() -> int:
     """Write the page; the exit status is 1 when a tag and its lesson do not fit together."""
     try:
-        text = make_page(find_lessons())
+        text = make_page(in_order())
     except StaleError as error:
         print(error, file=sys.stderr)
         return 1

@@ -43,14 +43,14 @@ def original_loss(args, anchors, num_classes, ignore_thresh=0.5):
         true_wh = tf.math.log(y_true[..., 2:4] * tf.cast(input_shape[::-1], tf.float32) / anchors[mask])
         true_wh = tf.where(has_object > 0, true_wh, tf.zeros_like(true_wh))  # the log of an empty slot is -inf
         scale = 2 - y_true[..., 2:3] * y_true[..., 3:4]
-        spared = one_image_at_a_time(pred_boxes, y_true, ignore_thresh)
+        not_ignored = one_image_at_a_time(pred_boxes, y_true, ignore_thresh)
 
         bce = tf.nn.sigmoid_cross_entropy_with_logits
         confidence = bce(labels=has_object, logits=raw[..., 4:5])
         for term in (
             has_object * scale * bce(labels=true_xy, logits=raw[..., 0:2]),
             has_object * scale * 0.5 * tf.square(true_wh - raw[..., 2:4]),
-            has_object * confidence + (1 - has_object) * confidence * spared,
+            has_object * confidence + (1 - has_object) * confidence * not_ignored,
             has_object * bce(labels=y_true[..., 5:], logits=raw[..., 5:]),
         ):
             total += tf.reduce_sum(term) / tf.cast(tf.shape(output)[0], tf.float32)
@@ -61,14 +61,14 @@ def one_image_at_a_time(pred_boxes, y_true, ignore_thresh):
     """The original's ignore mask, (B, h, w, 3, 1): 1 where no true box is overlapped by `ignore_thresh`."""
     batch = tf.shape(y_true)[0]
 
-    def of_image(b, spared):
+    def of_image(b, not_ignored):
         boxes = tf.boolean_mask(y_true[b, ..., 0:4], tf.cast(y_true[b, ..., 4], tf.bool))
         best = tf.reduce_max(box_iou(pred_boxes[b][..., None, :], boxes), axis=-1)
-        return b + 1, spared.write(b, tf.cast(best < ignore_thresh, tf.float32))
+        return b + 1, not_ignored.write(b, tf.cast(best < ignore_thresh, tf.float32))
 
     growing = tf.TensorArray(tf.float32, size=1, dynamic_size=True)
-    _, spared = tf.while_loop(lambda b, _: b < batch, of_image, [0, growing])
-    return spared.stack()[..., None]
+    _, not_ignored = tf.while_loop(lambda b, _: b < batch, of_image, [0, growing])
+    return not_ignored.stack()[..., None]
 
 
 def random_batch(batch, size, num_classes, boxes):

@@ -4,7 +4,7 @@
 
 The texts are tags of the lessons' text cells: `error: ` before what a code cell prints, `symptom: ` before what people
 type. The first sentence of the tagged cell is the answer, and the link leads to the heading above it. So the page says
-what the lessons say. A text that no output holds any more is refused, and so is a symptom that is not named there.
+what the lessons say. An error that no output holds any more is refused, and so is a symptom whose words are not there.
 """
 
 import re
@@ -24,15 +24,16 @@ KINDS = ("error: ", "symptom: ")
 HEADING = re.compile(r"^(#+) (.*)$", re.MULTILINE)
 START = """# Find your error
 
-Search this page (Ctrl+F) for a few words of what your screen shows: `in this type` is what Keras, TensorFlow or Python
-print, the rest is what people see. Each row says cause and mend in a sentence, and links the cells that show it. The
-link is their heading, in case your viewer opens the lesson at its top.
+Search this page (Ctrl+F) for a few words of what your screen shows, without numbers, quotes and names of your own. Of a
+long text take the last line: `Exception encountered when calling …` and `Graph execution error` only wrap it.
+`This type` is what a cell of the course prints, the rest is what people see or type. The last column is the heading of
+the cells that show it, in case your viewer opens the lesson at its top.
 
 [Questions that people ask](README.md#questions-that-people-ask-and-where-they-are-answered) have a list of their own.
 What may fail while you install is in [README](../README.md#when-something-goes-wrong). This page is written from the
 lessons by `python tools/find_your_error.py`.
 
-Five functions of `yolo_helpers.diagnosis` ask your own model and data:
+Five functions of `yolo_helpers.diagnosis` ask your own model and data; the lessons show how to call them:
 
 - `find_without_gradient(model, x, y)`: which variables the loss does not reach
   ([no gradients](further/training_goes_wrong.ipynb));
@@ -111,13 +112,13 @@ def read_entries(path: Path) -> list[Entry]:
         A row for each tag, in the lesson's order.
 
     Raises:
-        StaleError: an error is not printed below its heading, a symptom is not named, or a sentence is missing.
+        StaleError: an error is not printed below its heading, a symptom has other words, or a sentence is missing.
     """
     cells = nbformat.read(path, as_version=4).cells
     whole = plain("\n".join(cell.source if cell.cell_type == "markdown" else printed(cell) for cell in cells))
     found = []
     for heading, text_cells, outputs in _sections(cells):
-        where = {"error: ": plain("\n".join(outputs)), "symptom: ": whole}
+        here = plain("\n".join(outputs))
         for cell in text_cells:
             tags = cell.metadata.get("tags", [])
             said = {kind: [tag.removeprefix(kind) for tag in tags if tag.startswith(kind)] for kind in KINDS}
@@ -125,9 +126,10 @@ def read_entries(path: Path) -> list[Entry]:
                 continue
             for kind, texts in said.items():
                 for text in texts:
-                    if plain(text) not in where[kind]:
-                        there = "no output there" if kind == "error: " else "nothing in the lesson"
-                        raise StaleError(f'{path.name}, "{heading}": {there} holds the tag {kind}{text}')
+                    if kind == "error: " and plain(text) not in here:
+                        raise StaleError(f'{path.name}, "{heading}": no output there holds the tag {kind}{text}')
+                    if missing := [word for word in plain(text).split() if word not in whole]:
+                        raise StaleError(f'{path.name}, "{heading}": the lesson lacks {missing} of {kind}{text}')
             if not (answer := first_sentence(cell.source)):
                 raise StaleError(f'{path.name}, "{heading}": no sentence begins the tagged text')
             found.append(Entry(*said.values(), answer, path, heading))
@@ -177,7 +179,7 @@ def make_page(lessons: list[Path], page: Path = PAGE) -> str:
         if not (entries := read_entries(path)):
             continue
         title = HEADING.search(nbformat.read(path, as_version=4).cells[0].source)[2]
-        parts.append(f"\n## {title}\n\n| you see | it means | where |\n| --- | --- | --- |\n")
+        parts.append(f"\n## {title}\n\n| you see | cause and mend | where |\n| --- | --- | --- |\n")
         for entry in entries:
             texts = "<br>".join([*map(as_code, entry.errors), *entry.symptoms])
             columns = [texts, relink(entry.answer, path, page), link(entry, page)]

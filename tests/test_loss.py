@@ -277,6 +277,15 @@ def test_wrong_number_of_tensors_is_said():
             yolo_loss(wrong, *arguments)
 
 
+def test_photographs_of_another_size_are_refused_in_one_sentence():
+    """TensorFlow then traces the loss anew, for any size, and a grid of any size has no slots."""
+    outputs, y_true, *arguments = random_case(9)
+    any_size = [tf.TensorSpec((None, None, None, *x.shape[3:]), tf.float32) for x in (*outputs, *y_true)]
+    traced = tf.function(lambda *args: yolo_loss(list(args), *arguments), input_signature=any_size)
+    with pytest.raises(ValueError, match="build body and training model anew for each input_shape"):
+        traced(*outputs, *y_true)
+
+
 @settings(deadline=None)
 @given(st.integers(0, 2**32 - 1))
 def test_box_iou_is_that_of_keras(seed):

@@ -125,7 +125,7 @@ def yolo_loss_terms(
 
     Raises:
         ValueError: if `args` holds neither one output and one target for each head, nor the outputs and boxes; for an
-            unknown `box_loss`.
+            unknown `box_loss`; if TensorFlow traces it for photographs of more than one size.
     """
     names = terms_of(box_loss)
     anchors = np.asarray(anchors, np.float32).reshape(-1, 2)  # (A, 2)
@@ -133,6 +133,11 @@ def yolo_loss_terms(
     heads = len(anchor_mask)
     outputs, targets = _outputs_and_targets(args, heads)
     grids = [ops.shape(output)[1:3] for output in outputs]
+    if any(None in output.shape[1:3] for output in outputs):  # TensorFlow traces anew for any size
+        raise ValueError(
+            "The loss is computed for photographs of one size, and these have another or none that is known: build body "
+            "and training model anew for each input_shape."
+        )
     if input_shape is None:
         input_shape = [STRIDES[0] * side for side in grids[0]]
     if len(targets[0].shape) == 3:  # boxes, not grids

@@ -135,8 +135,8 @@ def yolo_loss_terms(
     grids = [ops.shape(output)[1:3] for output in outputs]
     if any(None in output.shape[1:3] for output in outputs):  # TensorFlow traces anew for any size
         raise ValueError(
-            "The loss is computed for photographs of one size, and these have another or none that is known: build body "
-            "and training model anew for each input_shape."
+            "The loss is computed for photographs of one size, and these have another, or none that is known: build "
+            "body and training model anew for each input_shape."
         )
     if input_shape is None:
         input_shape = [STRIDES[0] * side for side in grids[0]]

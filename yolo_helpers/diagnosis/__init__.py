@@ -3,6 +3,7 @@
 gradients    which variables get no gradient from the compiled loss
 not_finite   which photographs have a loss of inf or NaN, by file, and why
 arrays       which arrays of a file of weights the model has taken
+no_boxes     at which step a photograph loses its boxes
 scaling      whether a loss, and the step of the weights, grow with the batch or with the replicas
 """
 

@@ -20,7 +20,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from benchmarks.bccd import INPUT_SHAPE, RATE, RECORDED, read_parts, run
+from benchmarks.bccd import INPUT_SHAPE, RECORDED, read_parts, run
 from yolo_helpers.anchors import STRIDES, anchor_iou, box_sizes, default_anchor_mask, default_anchors, kmeans_anchors
 from yolo_helpers.files import write_json
 
@@ -46,7 +46,6 @@ if __name__ == "__main__":
     if "YOLO_BCCD" not in os.environ:
         sys.exit("The blood cells are not a part of the course: YOLO_BCCD=FOLDER says where they are, or are fetched.")
     parts, names = read_parts(os.environ["YOLO_BCCD"], options.photographs)
-    vars(options).update(input_shape=INPUT_SHAPE, body="micro", batch_size=8, workers=1, learning_rate=RATE)
     sizes = box_sizes(parts["train"], INPUT_SHAPE)
     classes = np.concatenate([annotation.classes for annotation in parts["train"]])
     record = {
@@ -64,7 +63,7 @@ if __name__ == "__main__":
             "mean_best_iou": round(float(anchor_iou(sizes, anchors).max(1).mean()), 3),
             "boxes_of_heads": boxes_of_heads(sizes, classes, anchors, names),
         }
-        trained = run(parts, names, options, pretrained=False, anchors=anchors)
+        trained = run(parts, names, options.epochs, pretrained=False, anchors=anchors)
         record["runs"][name] = result | {"minutes": trained["minutes"], "test_AP50": trained["test_AP50"]}
         print(name, record["runs"][name], flush=True)
         if options.record:

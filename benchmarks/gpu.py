@@ -1,17 +1,19 @@
 """The full network on a GPU with JAX: images a second, the share of the chip's matrix rate, and PyTorch beside it.
 
-    python -m benchmarks.gpu [--batch 8 16 32 64 128] [--record]
+    python -m benchmarks.gpu [--batch 64 128] [--record]
     python -m benchmarks.gpu --small
 
-The body of YOLOv3 at 416 x 416 with 80 classes, in bfloat16, compiled by XLA. A training step is timed for each batch
-size, up to the first that does not fit into the memory; all other lines have the batch size that was best. JAX and
-PyTorch run in processes of their own, one after the other, since each takes the GPU's memory for itself.
+The body of YOLOv3 at 416 x 416 with 80 classes, in bfloat16, compiled by XLA, with the batch normalisation that
+networks of darknet's have here. A training step is timed for each batch size, up to the first that does not fit into
+the memory; all other lines have the batch size that was best. JAX and PyTorch run in processes of their own, one after
+the other, since each takes the GPU's memory for itself; each has `--seconds`, and what it measured until then counts.
 `--small` runs every line with the micro body at 64 x 64, on a CPU too: that shows that the script works, and nothing
 about a GPU. `--record` writes data/recorded/gpu.json.
 """
 
 import argparse
 import datetime
+import functools
 import importlib.util
 import json
 import math
@@ -34,14 +36,16 @@ os.environ.setdefault("XLA_PYTHON_CLIENT_MEM_FRACTION", "0.9")
 
 from benchmarks.table import machine
 from yolo_helpers.anchors import DATA, Heads
+from yolo_helpers.files import write_json
 
 RECORD = DATA / "recorded" / "gpu.json"
 CLASSES, RATE = 80, 1e-4
-FULL = {"body": "yolo", "side": 416, "batch": [8, 16, 32, 64, 128], "repeats": 5, "steps": 20}
+FULL = {"body": "yolo", "side": 416, "batch": [64, 128], "repeats": 3, "steps": 10}
 FULL |= {"photographs": 64, "matrix": 8192}
 SMALL = {"body": "micro", "side": 64, "batch": [2, 4], "repeats": 2, "steps": 2, "photographs": 2, "matrix": 256}
 WORKERS = os.cpu_count() or 1
 STEP, DENSE, ALONE = "step, boxes (best batch)", "step, dense", "step without the loss"
+KERAS = "step, boxes, Keras' BatchNormalization"
 MEMORY, MEMORY_DENSE = "fit from memory, boxes", "fit from memory, dense"
 FILES, READING = "fit from JPEG files, boxes", "JPEG files read, no training"
 TORCH, TORCH_PLAIN = "PyTorch, step without the loss", "PyTorch, not compiled, step without the loss"
@@ -74,8 +78,8 @@ def seconds_of_a_step(runs: dict[str, Callable], size: dict) -> dict[str, list[f
     return {name: [times[name] for times in rounds] for name in runs}
 
 
-def measure_jax(size: dict) -> dict:
-    """All but PyTorch: seconds of a step for each line, and what was measured on."""
+def measure_jax(size: dict, write: Callable[[dict], None]) -> None:
+    """All but PyTorch: seconds of a step for each line, and what was measured on; written as soon as it is known."""
     import jax
     import keras
     from keras import ops
@@ -84,25 +88,37 @@ def measure_jax(size: dict) -> dict:
     from yolo_helpers.anchors import default_anchors
     from yolo_helpers.dataset import YoloDataset
     from yolo_helpers.loss import identity_loss
-    from yolo_helpers.model import BODIES, inference_model
+    from yolo_helpers.model import BATCH_NORM_EPSILON, BODIES, FusedBatchNormalization, inference_model
     from yolo_helpers.training_model import create_model
 
     keras.config.set_dtype_policy("mixed_bfloat16")
     keras.utils.set_random_seed(0)
     shape, anchors = (size["side"], size["side"]), default_anchors(3)
-    body = BODIES[size["body"]](keras.Input((*shape, 3)), 3, CLASSES)
-    boxes, dense = (create_model(body, shape, anchors, CLASSES, targets=kind) for kind in ("boxes", "y_true"))
-    detector = inference_model(body, shape)
+    plain = BODIES[size["body"]](keras.Input((*shape, 3)), 3, CLASSES)
+
+    def fused(layer):
+        kind = FusedBatchNormalization if type(layer) is keras.layers.BatchNormalization else type(layer)
+        other = {"epsilon": BATCH_NORM_EPSILON} if kind is FusedBatchNormalization else {}
+        return kind.from_config(layer.get_config() | other)
+
+    body = keras.models.clone_model(plain, clone_function=fused)
 
     def mean_square(heads):
         """In place of the loss, (B, 1), where the network alone is timed."""
         return sum(ops.mean(ops.square(head), (1, 2, 3)) for head in heads)[:, None]
 
-    layer = keras.layers.Lambda(mean_square, output_shape=(1,), name="yolo_loss", dtype="float32")
-    alone = keras.Model(detector.input, layer(detector.outputs))
-    for model in (boxes, dense, alone):
+    def compiled(model):
         model.compile(keras.optimizers.Adam(RATE), loss={"yolo_loss": identity_loss}, jit_compile=True)
         model.optimizer.build(model.trainable_variables)
+        return model
+
+    def without_the_loss():
+        detector = inference_model(body, shape)
+        layer = keras.layers.Lambda(mean_square, output_shape=(1,), name="yolo_loss", dtype="float32")
+        return compiled(keras.Model(detector.input, layer(detector.outputs)))
+
+    def training(body, targets="boxes"):
+        return compiled(create_model(body, shape, anchors, CLASSES, targets=targets))
 
     device = jax.devices()[0]
     memory = (device.memory_stats() or {}).get("bytes_limit")
@@ -115,17 +131,19 @@ def measure_jax(size: dict) -> dict:
         "flop": 3 * 2 * multiplied,
         "product": seconds_of_a_step({"product": product_of(size["matrix"])}, size)["product"],
         "batches": {},
+        "steps": {},
     }
+    write(result)
 
     class Again(keras.utils.PyDataset):
         """One batch, as many times as an epoch has steps."""
 
-        def __init__(self, batch):
+        def __init__(self, batch, steps=size["steps"]):
             super().__init__()
-            self.batch = batch
+            self.batch, self.steps = batch, steps
 
         def __len__(self):
-            return size["steps"]
+            return self.steps
 
         def __getitem__(self, index):
             return self.batch
@@ -157,12 +175,15 @@ def measure_jax(size: dict) -> dict:
             many = list(islice(cycle(photographs), count))
             return YoloDataset(many, Heads(shape, anchors, CLASSES), batch, targets=targets, **settings)
 
+        boxes = training(body)
         for batch in size["batch"]:
             name = f"step, batch {batch}"
             before = [(variable, variable.numpy()) for variable in (*boxes.variables, *boxes.optimizer.variables)]
             try:
-                run = fit(boxes, Again(jax.device_put(data(batch, batch)[0])))
-                result["batches"][batch] = seconds_of_a_step({name: run}, size)[name]
+                again, begun = jax.device_put(data(batch, batch)[0]), time.perf_counter()
+                fit(boxes, Again(again, 1))(1)
+                first = time.perf_counter() - begun
+                result["batches"][batch] = seconds_of_a_step({name: fit(boxes, Again(again))}, size)[name]
             except jax.errors.JaxRuntimeError as error:
                 if "RESOURCE_EXHAUSTED" not in str(error):
                     raise
@@ -171,26 +192,35 @@ def measure_jax(size: dict) -> dict:
                 for variable, value in before:  # the step that failed has used them up
                     variable.assign(value)
                 break
+            # The most until now: what the larger of two batches took, as they come in this order.
+            peak = (device.memory_stats() or {}).get("peak_bytes_in_use", 0)
+            result.setdefault("first", {})[batch] = {"seconds": digits(first), "peak_gigabytes": digits(peak / 1e9)}
+            write(result)
         if not result["batches"]:
             sys.exit(f"Batch {size['batch'][0]} does not fit into the memory: give a smaller one with --batch.")
-        best = min(result["batches"], key=lambda batch: statistics.median(result["batches"][batch]) / batch)
-        result["best_batch"] = best
-
+        best = best_of(result)
         with_boxes, with_grids = data(best, best)[0], data(best, best, "y_true")[0]
         (image, *_), zeros = with_boxes
         settings = {"augment": True, "workers": WORKERS, "max_queue_size": 2 * WORKERS}
         files = data(size["steps"] * best, best, **settings)
+        on_the_device = Again(jax.device_put(with_boxes))
+        alone, dense = without_the_loss(), training(body, "y_true")
         runs = {
-            STEP: fit(boxes, Again(jax.device_put(with_boxes))),
-            DENSE: fit(dense, Again(jax.device_put(with_grids))),
+            STEP: fit(boxes, on_the_device),
             ALONE: fit(alone, Again(jax.device_put((image, zeros)))),
+            DENSE: fit(dense, Again(jax.device_put(with_grids))),
+            KERAS: fit(training(plain), on_the_device),
+        }
+        result["steps"] |= seconds_of_a_step(runs, size)
+        write(result)
+        runs = {
             MEMORY: fit(boxes, Again(with_boxes)),
             MEMORY_DENSE: fit(dense, Again(with_grids)),
             FILES: fit(boxes, files),
             READING: reading(files),
         }
-        result["steps"] = seconds_of_a_step(runs, size)
-    return result
+        result["steps"] |= seconds_of_a_step(runs, size)
+        write(result)
 
 
 def product_of(side: int) -> Callable:
@@ -298,15 +328,16 @@ def torch_body(name: str, outputs: int):
     return Body()
 
 
-def measure_torch(size: dict, batch: int) -> dict:
-    """The yardstick: seconds of a step without the loss, or a note why there are none."""
+def measure_torch(size: dict, batch: int, write: Callable[[dict], None]) -> None:
+    """The yardstick: seconds of a step without the loss, not compiled and compiled, or a note why there are none."""
     import torch
 
     from yolo_helpers.model import L2
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
     if device == "cpu" and size is FULL:
-        return {"note": "PyTorch: not measured, the one installed here finds no GPU."}
+        write({"note": "PyTorch: not measured, the one installed here finds no GPU."})
+        return
     torch.manual_seed(0)
     torch.backends.cudnn.benchmark = True  # tries several ways of each convolution, as XLA does
     network = torch_body(size["body"], 3 * (5 + CLASSES)).to(device, memory_format=torch.channels_last)
@@ -339,31 +370,35 @@ def measure_torch(size: dict, batch: int) -> dict:
 
         return run
 
-    name, run = TORCH, training(torch.compile(plain, dynamic=False))
     try:
-        try:
-            say("PyTorch: compiling …")
-            run(1)
-        except torch.OutOfMemoryError:
-            raise
-        except RuntimeError as error:  # no C++ compiler, or no Triton
-            reason = next(iter(str(error).splitlines()), type(error).__name__)
-            result["note"] = f"PyTorch: not compiled, since torch.compile failed here ({reason:.150})."
-            name, run = TORCH_PLAIN, training(plain)
-        return result | {"steps": seconds_of_a_step({name: run}, size)}
+        result["steps"] = seconds_of_a_step({TORCH_PLAIN: training(plain)}, size)
+        write(result)
+        say("PyTorch: compiling …")
+        result["steps"] |= seconds_of_a_step({TORCH: training(torch.compile(plain, dynamic=False))}, size)
     except torch.OutOfMemoryError:
-        return result | {"note": f"PyTorch: not measured, batch {batch} does not fit into its memory."}
+        result["note"] = f"PyTorch: batch {batch} does not fit into its memory."
+    except RuntimeError as error:  # no C++ compiler, or no Triton
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        result["note"] = f"PyTorch: not compiled, since torch.compile failed here ({reason:.150})."
+    write(result)
 
 
-def in_a_process(part: str, options: argparse.Namespace, batch: list[int]) -> dict | None:
-    """Measures with one framework, which gives the memory back when its process ends; None if that failed."""
+def in_a_process(part: str, options: argparse.Namespace, batch: list[int]) -> dict:
+    """Measures with one framework, which gives the memory back when its process ends; what it measured in its time."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "result.json"
         command = [sys.executable, "-m", "benchmarks.gpu", "--part", part, str(path), "--batch", *map(str, batch)]
         # PyTorch's process reads constants of the package: JAX must not take the GPU's memory for that.
         environment = os.environ | ({"JAX_PLATFORMS": "cpu"} if part == "torch" else {})
-        run = subprocess.run([*command, *(["--small"] if options.small else [])], env=environment, stdout=sys.stderr)
-        return json.loads(path.read_text(encoding="utf-8")) if run.returncode == 0 else None
+        what = [*command, *(["--small"] if options.small else [])]
+        note, seconds = None, options.seconds[part == "torch"]
+        try:
+            if subprocess.run(what, env=environment, stdout=sys.stderr, timeout=seconds).returncode:
+                note = f"The process of {part} failed; what it said stands above the table."
+        except subprocess.TimeoutExpired:
+            note = f"The process of {part} was ended after {seconds} s."
+        result = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        return result | ({"cut": note} if note else {})
 
 
 def figures(what: str, batch: int, times: list[float]) -> dict:
@@ -386,13 +421,15 @@ def lines_of(found: dict, yardstick: dict, side: int) -> list[dict]:
         yardstick: what `measure_torch` returned.
         side: of the square product.
     """
-    best, steps = found["best_batch"], found["steps"] | yardstick.get("steps", {})
+    best, steps = best_of(found), found["steps"] | yardstick.get("steps", {})
     median = {name: statistics.median(times) for name, times in steps.items()}
     rate = 2 * side**3 / statistics.median(found["product"])
     an_image = found["flop"] / rate  # seconds, if the chip did nothing but multiply at that rate
-    torch = next(iter(yardstick.get("steps", {})), None)
-    compared = {STEP: ALONE, DENSE: STEP, ALONE: torch, MEMORY: STEP, MEMORY_DENSE: MEMORY, FILES: MEMORY}
-    floors = {MEMORY: median[STEP], MEMORY_DENSE: median[DENSE], FILES: max(median[READING], median[STEP])}
+    torch = TORCH if TORCH in steps else TORCH_PLAIN
+    compared = {STEP: ALONE, DENSE: STEP, ALONE: torch, MEMORY: STEP, MEMORY_DENSE: MEMORY, FILES: MEMORY, KERAS: STEP}
+    floors = {}
+    if READING in steps:
+        floors = {MEMORY: median[STEP], MEMORY_DENSE: median[DENSE], FILES: max(median[READING], median[STEP])}
     rows = [("step, boxes", int(batch), times) for batch, times in found["batches"].items()]
     rows += [(name, best, times) for name, times in steps.items()]
 
@@ -402,7 +439,9 @@ def lines_of(found: dict, yardstick: dict, side: int) -> list[dict]:
         if name != READING:
             line["share_of_matrix_rate"] = digits(line["images_a_second"][0] * an_image)
             line["floor_milliseconds"] = digits(1000 * floors.get(name, batch * an_image))
-        if compared.get(name):
+        if name == "step, boxes":
+            line |= {f"first_{what}": value for what, value in found["first"][str(batch)].items()}
+        if compared.get(name) in steps:
             line |= {"compared_with": compared[name], "ratio": digits(median[compared[name]] / median[name])}
         lines.append(line)
     return lines
@@ -467,22 +506,37 @@ def main(options: argparse.Namespace, size: dict) -> None:
         return
 
     jax = in_a_process("jax", options, size["batch"])
-    if jax is None:
+    if not jax.get("batches"):
         sys.exit("The measurement with JAX failed; what it said stands above.")
+    record = record_of(jax, {}, size)
+    if options.record:
+        write_json(RECORD, record)
     if importlib.util.find_spec("torch") is None:
         torch = {"note": "PyTorch: not measured, it is not installed here."}
     else:
-        failed = {"note": "PyTorch: not measured, its process failed; what it said stands above the table."}
-        torch = in_a_process("torch", options, [jax["best_batch"]]) or failed
+        torch = in_a_process("torch", options, [best_of(jax)])
     if torch.get("parameters", jax["parameters"]) != jax["parameters"]:
         sys.exit(f"PyTorch's network has {torch['parameters']} parameters, that of Keras {jax['parameters']}.")
-    side, notes = size["matrix"], []
+    record = record_of(jax, torch, size)
+    print_table(record)
+    if options.record:
+        write_json(RECORD, record)
+
+
+def best_of(jax: dict) -> int:
+    """The batch size with the most images a second."""
+    return int(min(jax["batches"], key=lambda batch: statistics.median(jax["batches"][batch]) / int(batch)))
+
+
+def record_of(jax: dict, torch: dict, size: dict) -> dict:
+    """What `--record` writes, from what the two processes measured."""
+    side, notes = size["matrix"], [part["cut"] for part in (jax, torch) if "cut" in part]
     if "does_not_fit" in jax:
         notes.append(f"Batch {jax['does_not_fit']} does not fit into the memory.")
     if "note" in torch:
         notes.append(torch["note"])
     product = figures("product", 1, jax["product"])
-    record = {
+    return {
         "date": datetime.datetime.now(tz=datetime.UTC).date().isoformat(),
         "device": jax["device"],
         "machine": machine(),
@@ -492,7 +546,7 @@ def main(options: argparse.Namespace, size: dict) -> None:
         f"files; median (least to most) of {size['repeats']} rounds of {size['steps']} steps",
         "gigaflop_an_image": round(jax["flop"] / 1e9, 4),
         "parameters": jax["parameters"],
-        "best_batch": jax["best_batch"],
+        "best_batch": best_of(jax),
         "product": {
             "side": side,
             "milliseconds": product["milliseconds"],
@@ -501,9 +555,6 @@ def main(options: argparse.Namespace, size: dict) -> None:
         "lines": lines_of(jax, torch, side),
         "notes": notes,
     }
-    print_table(record)
-    if options.record:
-        RECORD.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
@@ -511,6 +562,9 @@ if __name__ == "__main__":
     parser.add_argument("--batch", type=int, nargs="+", metavar="N", help="images in a batch, of one size or several")
     parser.add_argument("--small", action="store_true", help="micro body at 64 x 64: does the script run?")
     parser.add_argument("--record", action="store_true", help="write data/recorded/gpu.json")
+    parser.add_argument(
+        "--seconds", type=int, nargs=2, default=[300, 300], help="for JAX and PyTorch (default: 300 300)"
+    )
     parser.add_argument("--part", nargs=2, metavar=("FRAMEWORK", "FILE"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     size = SMALL if options.small else FULL
@@ -519,7 +573,7 @@ if __name__ == "__main__":
         parser.error("--batch takes numbers from 1.")
     if options.part:
         part, path = options.part
-        result = measure_jax(size) if part == "jax" else measure_torch(size, size["batch"][0])
-        Path(path).write_text(json.dumps(result), encoding="utf-8")
+        write = functools.partial(write_json, path)
+        measure_jax(size, write) if part == "jax" else measure_torch(size, size["batch"][0], write)
     else:
         main(options, size)

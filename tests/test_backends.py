@@ -35,7 +35,7 @@ from yolo_helpers.darknet import Header, build_body, load_weights, save_weights
 from yolo_helpers.dataset import YoloDataset
 from yolo_helpers.detection import detect, yolo_eval
 from yolo_helpers.loss import TRUE_BOXES_AT_ONCE, YoloLoss, identity_loss, yolo_loss
-from yolo_helpers.model import micro_yolo_body
+from yolo_helpers.model import FusedBatchNormalization, micro_yolo_body
 from yolo_helpers.run_folder import BEST, HISTORY, NETWORK, SETTINGS, STATE, load_detector
 from yolo_helpers.smear import CLASS_NAMES, write_smears
 from yolo_helpers.targets import preprocess_true_boxes
@@ -54,6 +54,18 @@ FASTEST = COMPILED[-1]
 pytestmark = pytest.mark.filterwarnings("error:__array_wrap__:DeprecationWarning")
 if BACKEND == "jax":  # XLA reads it at the first computation: compiling takes most of the time, and this a third of it
     os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
+
+
+def test_the_fused_normalisation():
+    """Against NumPy in double precision: what it returns in training, and its moving averages."""
+    rng = np.random.default_rng(0)
+    images = (rng.normal(0, 3, (3, 4, 5, 6)) + np.linspace(-30, 30, 6)).astype(np.float32)
+    layer = FusedBatchNormalization(momentum=0.9, epsilon=1e-5)
+    outputs = ops.convert_to_numpy(layer(ops.convert_to_tensor(images), training=True))
+    mean, variance = images.mean((0, 1, 2), np.float64), images.var((0, 1, 2), np.float64)
+    np.testing.assert_allclose(outputs, (images - mean) / np.sqrt(variance + 1e-5), rtol=1e-3, atol=1e-4)
+    for variable, new, before in ((layer.moving_mean, mean, 0), (layer.moving_variance, variance, 1)):
+        np.testing.assert_allclose(ops.convert_to_numpy(variable), 0.9 * before + 0.1 * new, rtol=1e-4)
 
 
 def loss_and_gradient(outputs, y_true, *arguments, compiled):
@@ -332,11 +344,18 @@ def test_a_network_in_bfloat16_does_not_round_its_targets():
 
 
 @pytest.mark.skipif(BACKEND != "jax", reason="it measures JAX")
-@pytest.mark.parametrize(("arguments", "why"), [(["--small"], "run with --small"), ([], "no GPU here")])
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (["gpu", "--small"], "run with --small"),
+        (["gpu"], "no GPU here"),
+        (["bccd_gpu", "micro"], "training on a GPU"),
+    ],
+)
 def test_nothing_measured_on_a_cpu_is_recorded_as_a_gpus(arguments, why):
-    record = ROOT / "data" / "recorded" / "gpu.json"
+    record = ROOT / "data" / "recorded" / f"{arguments[0]}.json"
     before = record.read_bytes() if record.exists() else None
-    command = [sys.executable, "-m", "benchmarks.gpu", "--record", *arguments]
+    command = [sys.executable, "-m", f"benchmarks.{arguments[0]}", *arguments[1:], "--record"]
     run = subprocess.run(command, cwd=ROOT, env={**os.environ, "JAX_PLATFORMS": "cpu"}, capture_output=True, text=True)
     assert run.returncode == 1 and why in run.stderr and len(run.stderr.splitlines()) == 1 and not run.stdout
     assert (record.read_bytes() if record.exists() else None) == before

@@ -2,6 +2,7 @@
 
 import argparse
 import math
+import os
 import re
 import sys
 from collections import Counter
@@ -223,7 +224,9 @@ def _add_train(commands) -> None:
         help="photographs a step; fewer take less memory (default: by the profile)",
     )
     parser.add_argument(
-        "--workers", type=_whole(1), default=1, help="threads that read photographs (default: %(default)s)"
+        "--workers",
+        type=_whole(1),
+        help="threads that read photographs (default: 1, beside a GPU up to 4; more hinder each other)",
     )
     parser.add_argument(
         "--seed",
@@ -297,9 +300,10 @@ def _train(options: argparse.Namespace) -> int:
     photographs, validation, test, class_names = _read_parts(options)
     print(f"{len(photographs)} photographs to learn from, {len(validation)} for validation, {len(test)} for the test")
     fine_head = {"auto": None, "yes": True, "no": False}[options.fine_head]
+    device = find_device()
     plan = choose_plan(
         options.profile,
-        find_device(),
+        device,
         photographs,
         class_names,
         options.start,
@@ -313,6 +317,8 @@ def _train(options: argparse.Namespace) -> int:
     print(plan)
     print(f"classes: {', '.join(class_names)}; anchors: {heads.anchors.round().astype(int).tolist()}")
     changes = {name: not getattr(options, f"no_{name}") for name in ("mirror", "colour", "placement")}
+    # With 4 threads most photographs were read, with 16 on as many cores about half of that (benchmarks/README.md).
+    workers = options.workers or (min(4, os.cpu_count() or 1) if device.is_gpu else 1)
 
     def batches(annotations, augment):
         return YoloDataset(
@@ -322,7 +328,7 @@ def _train(options: argparse.Namespace) -> int:
             augment=augment,
             seed=options.seed,
             targets="boxes",  # the same loss, and less to compute and to copy for every batch
-            workers=options.workers,
+            workers=workers,
         )
 
     data, validation_data = batches(photographs, augment=Augmentation(**changes)), batches(validation, augment=False)

@@ -15,6 +15,7 @@ def count_memory(body: keras.Model, batch_size: int, precision: str = "float32")
     same time; the largest output counts twice for these. Not known is what a compiler joins or computes again, and what
     a library takes for itself. Measured on a processor (tiny YOLO at 416 x 416, benchmarks/memory.py): what grows with
     image and batch was within a tenth of what is counted for it, and the process held 0.2 GB more, TensorFlow's own.
+    Measured on a GPU (YOLOv3 in bfloat16, JAX, benchmarks/README.md): about half of the count, since XLA joins layers.
 
     Args:
         body: image in, raw heads out; nothing of it frozen.

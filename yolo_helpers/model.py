@@ -128,25 +128,34 @@ def decode_boxes(raw: Tensor, cell: Tensor, cells: Tensor, anchor: Tensor) -> tu
 
 @keras.saving.register_keras_serializable(package="yolo_helpers")
 class FusedBatchNormalization(layers.BatchNormalization):
-    """Keras' BatchNormalization, in training on TensorFlow as one operation in place of some twenty.
+    """Keras' BatchNormalization, which in training reads and writes the whole tensor less often.
 
-    Each of those reads and writes the whole tensor. In Yolo-Fastest, a network of narrow layers, that was a third of a
-    step on a processor (benchmarks/README.md). XLA joins them by itself; other backends, and other precisions than
-    float32, go the way of Keras' own.
+    On TensorFlow in float32 it is one operation in place of some twenty. In Yolo-Fastest, a network of narrow layers,
+    that was a third of a step on a processor. Elsewhere the variance is E[x^2] - E[x]^2, for which one reading of the
+    tensor is enough, and another is spared on the way back; XLA joins the rest by itself. What that is worth in YOLOv3
+    on a GPU stands in benchmarks/README.md too.
     """
 
     def call(self, inputs, training=None, mask=None):
         """As in `keras.layers.BatchNormalization`."""
-        is_fused = keras.backend.backend() == "tensorflow" and inputs.dtype == "float32" and mask is None
-        if not (is_fused and training and self.trainable):
+        if not training or not self.trainable or mask is not None:
             return super().call(inputs, training=training, mask=mask)
-        import tensorflow as tf
+        if keras.backend.backend() == "tensorflow" and inputs.dtype == "float32":
+            import tensorflow as tf
 
-        outputs, mean, variance = tf.compat.v1.nn.fused_batch_norm(
-            inputs, self.gamma, self.beta, epsilon=self.epsilon, is_training=True
-        )
-        count = ops.cast(ops.size(inputs) // inputs.shape[-1], "float32")
-        variance *= (count - 1) / count  # of the numbers at hand, as Keras has it, not the estimate for all others
+            outputs, mean, variance = tf.compat.v1.nn.fused_batch_norm(
+                inputs, self.gamma, self.beta, epsilon=self.epsilon, is_training=True
+            )
+            count = ops.cast(ops.size(inputs) // inputs.shape[-1], "float32")
+            variance *= (count - 1) / count  # of the numbers at hand, as Keras has it, not the estimate for all others
+        else:
+            x = ops.cast(inputs, "float32")
+            axes = tuple(range(len(x.shape) - 1))
+            mean = ops.mean(x, axes)
+            # Rounding must not make it negative.
+            variance = ops.relu(ops.mean(ops.square(x), axes) - ops.square(mean))
+            outputs = ops.batch_normalization(x, mean, variance, -1, self.beta, self.gamma, self.epsilon)
+            outputs = ops.cast(outputs, self.compute_dtype)
         for moving, new in ((self.moving_mean, mean), (self.moving_variance, variance)):
             moving.assign(moving * self.momentum + new * (1.0 - self.momentum))
         return outputs

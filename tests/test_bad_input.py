@@ -270,6 +270,10 @@ REFUSED = {
         damaged_photograph(spoilt, "--workers", "2"),
         r"smear_0005.png: the image does not open",
     ),
+    "a photograph damaged in its middle, two processes": (
+        damaged_photograph(spoilt, "--processes", "2"),
+        r"smear_0005.png: the image does not open",
+    ),
     "a photograph that was not downloaded": (
         damaged_photograph(lambda b: b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n"),
         r"line 6: .*smear_0005.png: .*Git LFS.*git lfs pull",

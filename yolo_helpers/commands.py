@@ -2,6 +2,7 @@
 
 import argparse
 import math
+import multiprocessing
 import os
 import re
 import sys
@@ -229,6 +230,11 @@ def _add_train(commands) -> None:
         help="threads that read photographs (default: 1, beside a GPU up to 4; more hinder each other)",
     )
     parser.add_argument(
+        "--processes",
+        type=_whole(1),
+        help="processes that read them in place of threads, on Linux: for a GPU that waits for four threads",
+    )
+    parser.add_argument(
         "--seed",
         type=_whole(0),
         default=0,
@@ -295,6 +301,10 @@ def _train(options: argparse.Namespace) -> int:
         options.parser.error("--epochs and --frozen-epochs are both 0, so that nothing would be trained")
     if options.minutes and (options.epochs is not None or options.frozen_epochs is not None):
         options.parser.error("--minutes chooses the epochs: leave it out, or --epochs and --frozen-epochs")
+    if options.processes and options.workers:
+        options.parser.error("--processes takes the place of --workers: give one of them")
+    if options.processes and multiprocessing.get_start_method() != "fork":  # others import TensorFlow in each of them
+        options.parser.error("--processes needs Linux, and Python up to 3.13: give --workers 4 in its place")
     _unpack(options.train, options.validation, options.test)
     keras.utils.set_random_seed(options.seed)
     photographs, validation, test, class_names = _read_parts(options)
@@ -317,8 +327,11 @@ def _train(options: argparse.Namespace) -> int:
     print(plan)
     print(f"classes: {', '.join(class_names)}; anchors: {heads.anchors.round().astype(int).tolist()}")
     changes = {name: not getattr(options, f"no_{name}") for name in ("mirror", "colour", "placement")}
-    # With 4 threads most photographs were read, with 16 on as many cores about half of that (benchmarks/README.md).
-    workers = options.workers or (min(4, os.cpu_count() or 1) if device.is_gpu else 1)
+    if options.processes:
+        reading = {"workers": options.processes, "use_multiprocessing": True}
+    else:
+        # Four read most, and sixteen on as many cores about half of that (benchmarks/README.md).
+        reading = {"workers": options.workers or (min(4, os.cpu_count() or 1) if device.is_gpu else 1)}
 
     def batches(annotations, augment):
         return YoloDataset(
@@ -328,7 +341,7 @@ def _train(options: argparse.Namespace) -> int:
             augment=augment,
             seed=options.seed,
             targets="boxes",  # the same loss, and less to compute and to copy for every batch
-            workers=workers,
+            **reading,
         )
 
     data, validation_data = batches(photographs, augment=Augmentation(**changes)), batches(validation, augment=False)

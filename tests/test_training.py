@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import re
 import runpy
 import sys
@@ -13,11 +14,13 @@ import pytest
 import tensorflow as tf
 from reference import ANCHORS
 
+from yolo_helpers import commands
 from yolo_helpers.anchors import DATA, Heads
 from yolo_helpers.annotations import read_annotations, split_annotations, three_parts
 from yolo_helpers.commands import main
 from yolo_helpers.darknet import load_weights
 from yolo_helpers.dataset import YoloDataset
+from yolo_helpers.device import Device
 from yolo_helpers.evaluation import evaluate
 from yolo_helpers.loss import identity_loss, yolo_loss
 from yolo_helpers.model import micro_yolo_body, tiny_yolo_body
@@ -431,6 +434,46 @@ def test_from_the_command_line(eagerly, tmp_path, capsys):
             main([*arguments, *changed])
         assert (tmp_path / "out" / "settings.json").read_bytes() == before
     main([*arguments, "--resume"])
+
+
+CORES = os.cpu_count() or 1
+
+
+@pytest.mark.parametrize(
+    ("given", "device", "expected"),
+    [
+        ([], Device("2 processor cores", False), {"workers": 1}),
+        ([], Device("a GPU", True), {"workers": min(4, CORES)}),
+        (["--workers", "3"], Device("a GPU", True), {"workers": 3}),
+        (["--processes", "3"], Device("a GPU", True), {"workers": 3, "use_multiprocessing": True}),
+    ],
+)
+def test_who_reads_the_photographs(given, device, expected, monkeypatch, tmp_path):
+    made = []
+    monkeypatch.setattr(commands, "find_device", lambda: device)
+    monkeypatch.setattr(commands, "YoloDataset", lambda *_, workers, **how: made.append({"workers": workers, **how}))
+    monkeypatch.setattr(commands.multiprocessing, "get_start_method", lambda: "fork")
+    monkeypatch.setattr(commands, "choose_stages", lambda *_, **how: sys.exit("enough"))
+    smears = str(DATA / "smears" / "annotations.txt")
+    arguments = ["train", "--train", smears, "--folder", str(tmp_path / "out"), "--start", "micro", "--minutes", "1"]
+    with pytest.raises(SystemExit, match="enough"):
+        main([*arguments, *given])
+    assert len(made) == 2 and all(expected.items() <= one.items() for one in made)
+    assert all(one.get("use_multiprocessing", False) == ("--processes" in given) for one in made)
+
+
+@pytest.mark.parametrize(
+    ("given", "method", "sentence"),
+    [
+        (["--processes", "2", "--workers", "2"], "fork", "--processes takes the place of --workers: give one of them"),
+        (["--processes", "2"], "spawn", "--processes needs Linux, and Python up to 3.13: give --workers 4"),
+    ],
+)
+def test_processes_that_cannot_be_had(given, method, sentence, monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(commands.multiprocessing, "get_start_method", lambda: method)
+    with pytest.raises(SystemExit):
+        main(["train", "--train", str(DATA / "smears"), "--folder", str(tmp_path / "out"), *given])
+    assert sentence in capsys.readouterr().err and not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("given", [["look"], ["train", "--folder", "run", "--train"]])

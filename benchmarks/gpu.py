@@ -25,7 +25,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from itertools import cycle, islice, pairwise
 from pathlib import Path
 
@@ -40,14 +39,12 @@ from yolo_helpers.files import write_json
 
 RECORD = DATA / "recorded" / "gpu.json"
 CLASSES, RATE = 80, 1e-4
-FULL = {"body": "yolo", "side": 416, "batch": [64, 128], "repeats": 3, "steps": 10}
+FULL = {"body": "yolo", "side": 416, "batch": [64, 128, 256], "repeats": 3, "steps": 10}
 FULL |= {"photographs": 64, "matrix": 8192}
 SMALL = {"body": "micro", "side": 64, "batch": [2, 4], "repeats": 2, "steps": 2, "photographs": 2, "matrix": 256}
-WORKERS = os.cpu_count() or 1
 STEP, DENSE, ALONE = "step, boxes (best batch)", "step, dense", "step without the loss"
 KERAS = "step, boxes, Keras' BatchNormalization"
 MEMORY, MEMORY_DENSE = "fit from memory, boxes", "fit from memory, dense"
-FILES, READING = "fit from JPEG files, boxes", "JPEG files read, no training"
 TORCH, TORCH_PLAIN = "PyTorch, step without the loss", "PyTorch, not compiled, step without the loss"
 # Of the bodies in yolo_helpers.model: a convolution at full resolution, channels before the first stage and after each,
 # residual blocks of each stage, and pairs of convolutions before each head.
@@ -201,8 +198,6 @@ def measure_jax(size: dict, write: Callable[[dict], None]) -> None:
         best = best_of(result)
         with_boxes, with_grids = data(best, best)[0], data(best, best, "y_true")[0]
         (image, *_), zeros = with_boxes
-        settings = {"augment": True, "workers": WORKERS, "max_queue_size": 2 * WORKERS}
-        files = data(size["steps"] * best, best, **settings)
         on_the_device = Again(jax.device_put(with_boxes))
         alone, dense = without_the_loss(), training(body, "y_true")
         runs = {
@@ -216,8 +211,6 @@ def measure_jax(size: dict, write: Callable[[dict], None]) -> None:
         runs = {
             MEMORY: fit(boxes, Again(with_boxes)),
             MEMORY_DENSE: fit(dense, Again(with_grids)),
-            FILES: fit(boxes, files),
-            READING: reading(files),
         }
         result["steps"] |= seconds_of_a_step(runs, size)
         write(result)
@@ -237,19 +230,6 @@ def product_of(side: int) -> Callable:
         for _ in range(steps):
             product = multiply(product, scaled)
         product.block_until_ready()
-        return time.perf_counter() - begun
-
-    return run
-
-
-def reading(files) -> Callable:
-    """All batches of a data set read, changed at random and put together, by as many threads as in `fit`."""
-
-    def run(steps):
-        begun = time.perf_counter()
-        with ThreadPoolExecutor(WORKERS) as pool:
-            for _ in pool.map(files.__getitem__, range(steps)):
-                pass
         return time.perf_counter() - begun
 
     return run
@@ -426,19 +406,16 @@ def lines_of(found: dict, yardstick: dict, side: int) -> list[dict]:
     rate = 2 * side**3 / statistics.median(found["product"])
     an_image = found["flop"] / rate  # seconds, if the chip did nothing but multiply at that rate
     torch = TORCH if TORCH in steps else TORCH_PLAIN
-    compared = {STEP: ALONE, DENSE: STEP, ALONE: torch, MEMORY: STEP, MEMORY_DENSE: MEMORY, FILES: MEMORY, KERAS: STEP}
-    floors = {}
-    if READING in steps:
-        floors = {MEMORY: median[STEP], MEMORY_DENSE: median[DENSE], FILES: max(median[READING], median[STEP])}
+    compared = {STEP: ALONE, DENSE: STEP, ALONE: torch, MEMORY: STEP, MEMORY_DENSE: MEMORY, KERAS: STEP}
+    floors = {MEMORY: median.get(STEP), MEMORY_DENSE: median.get(DENSE)}
     rows = [("step, boxes", int(batch), times) for batch, times in found["batches"].items()]
     rows += [(name, best, times) for name, times in steps.items()]
 
     lines = []
     for name, batch, times in rows:
         line = figures(name, batch, times)
-        if name != READING:
-            line["share_of_matrix_rate"] = digits(line["images_a_second"][0] * an_image)
-            line["floor_milliseconds"] = digits(1000 * floors.get(name, batch * an_image))
+        line["share_of_matrix_rate"] = digits(line["images_a_second"][0] * an_image)
+        line["floor_milliseconds"] = digits(1000 * floors.get(name, batch * an_image))
         if name == "step, boxes":
             line |= {f"first_{what}": value for what, value in found["first"][str(batch)].items()}
         if compared.get(name) in steps:
@@ -473,11 +450,10 @@ def print_table(record: dict) -> None:
         f"{shown(product['milliseconds'])} | 1 | | | |"
     )
     for line in record["lines"]:
-        share, floor = line.get("share_of_matrix_rate"), line.get("floor_milliseconds")
         print(
             f"| {line['what']} | {line['batch']} | {shown(line['images_a_second'])} | {shown(line['milliseconds'])} | "
-            f"{'' if share is None else format(share, '.3g')} | {line.get('compared_with', '')} | "
-            f"{line.get('ratio', '')} | {'' if floor is None else format(floor, '.3g')} |"
+            f"{line['share_of_matrix_rate']:.3g} | {line.get('compared_with', '')} | {line.get('ratio', '')} | "
+            f"{line['floor_milliseconds']:.3g} |"
         )
     for note in record["notes"]:
         print(f"\n{note}")
@@ -544,8 +520,8 @@ def record_of(jax: dict, torch: dict, size: dict) -> dict:
         "machine": machine(),
         "command": shlex.join(["python", "-m", "benchmarks.gpu", *sys.argv[1:]]),
         "what": f"{size['body']} body, {size['side']} x {size['side']}, {CLASSES} classes, {jax['parameters']} trained "
-        f"parameters, {jax['flop'] / 1e9:.3g} GFLOP an image forward and backward, bfloat16; {WORKERS} threads read "
-        f"files; median (least to most) of {size['repeats']} rounds of {size['steps']} steps",
+        f"parameters, {jax['flop'] / 1e9:.3g} GFLOP an image forward and backward, bfloat16; median (least to "
+        f"most) of {size['repeats']} rounds of {size['steps']} steps",
         "gigaflop_an_image": round(jax["flop"] / 1e9, 4),
         "parameters": jax["parameters"],
         "best_batch": best_of(jax),

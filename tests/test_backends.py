@@ -347,15 +347,15 @@ def test_a_network_in_bfloat16_does_not_round_its_targets():
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [
-        (["gpu", "--small"], "run with --small"),
-        (["gpu"], "no GPU here"),
-        (["bccd_gpu", "micro"], "training on a GPU"),
+        (["gpu", "--small", "--record"], "run with --small"),
+        (["gpu", "--record"], "no GPU here"),
+        (["bccd_gpu", "micro", "--record", "bccd_gpu"], "training on a GPU"),
     ],
 )
 def test_nothing_measured_on_a_cpu_is_recorded_as_a_gpus(arguments, why):
     record = ROOT / "data" / "recorded" / f"{arguments[0]}.json"
     before = record.read_bytes() if record.exists() else None
-    command = [sys.executable, "-m", f"benchmarks.{arguments[0]}", *arguments[1:], "--record"]
+    command = [sys.executable, "-m", f"benchmarks.{arguments[0]}", *arguments[1:]]
     run = subprocess.run(command, cwd=ROOT, env={**os.environ, "JAX_PLATFORMS": "cpu"}, capture_output=True, text=True)
     assert run.returncode == 1 and why in run.stderr and len(run.stderr.splitlines()) == 1 and not run.stdout
     assert (record.read_bytes() if record.exists() else None) == before

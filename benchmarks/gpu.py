@@ -1,6 +1,6 @@
 """The full network on a GPU with JAX: images a second, the share of the chip's matrix rate, and PyTorch beside it.
 
-    python -m benchmarks.gpu [--batch 64 128] [--record]
+    python -m benchmarks.gpu [--batch 64 128 256] [--record]
     python -m benchmarks.gpu --small
 
 The body of YOLOv3 at 416 x 416 with 80 classes, in bfloat16, compiled by XLA, with the batch normalisation of

@@ -2,8 +2,8 @@
 # may lie in a folder with spaces or letters of any language in its name.
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test lint notebooks pages bench clean test-unit test-nbval test-jax test-browser \
-        test-colab test-oldest test-newest .venv .venv-jax .venv-browser
+.PHONY: help lab test lint notebooks site catalogues bench clean test-unit test-nbval test-jax test-site test-browser \
+        test-colab test-oldest test-newest .venv .venv-jax .venv-site .venv-browser
 
 PY := .venv/bin/python
 NBVAL := --nbval --nbval-current-env --nbval-sanitize-with tests/nbval_sanitize.cfg --nbval-cell-timeout=300
@@ -12,23 +12,24 @@ TWO := -n 2 --dist loadfile
 
 help:
 	@echo "make lab        set up .venv if need be and open the course in JupyterLab"
-	@echo "make test       set up .venv and .venv-jax if need be; lint, unit tests, JAX, and every notebook run and compared"
+	@echo "make test       set up the environments if need be; lint, unit tests, JAX, the site, every notebook run and compared"
 	@echo "make lint       check style and spelling"
 	@echo "make notebooks  write the tasks of the lessons from the solutions, execute the committed notebooks in place, and"
 	@echo "                write FIND_YOUR_ERROR.md from them"
-	@echo "make pages      execute the course here and leave pages to read in build/"
+	@echo "make site       make of the committed notebooks and texts a site to read, in build/site"
+	@echo "make catalogues LANGUAGE=de  write what is to be translated into site/locale/de"
 	@echo "make bench      measure and print the timings of benchmarks/ as one table"
 	@echo "make clean      remove .venv and those beside it, build/ and caches"
 	@echo
-	@echo "Parts of make test: make test-unit, make test-jax, make test-nbval. And beyond it:"
-	@echo "make test-browser  use the course and its pages in a real browser"
+	@echo "Parts of make test: make test-unit, make test-jax, make test-site, make test-nbval. And beyond it:"
+	@echo "make test-browser  use the course and its site in a real browser"
 	@echo "make test-colab    run every notebook as Colab does, on the versions that Colab ships"
 	@echo "make test-oldest   the same on the oldest versions that pyproject.toml allows"
 	@echo "make test-newest   the same on the newest that there are"
 
 # These names are no files, so this runs every time; when the environment is good it takes a fraction of a second.
 # `make lab PYTHON=...` prefers that one. A name on PATH may be too old, or a shim with nothing behind it: each is tried.
-.venv .venv-jax .venv-browser:
+.venv .venv-jax .venv-site .venv-browser:
 	@for name in $(PYTHON) python3.12 python3.13 python3.11 python3 python; do \
 	    if "$$name" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' >/dev/null 2>&1; then \
 	        exec "$$name" tools/setup_venv.py $@; \
@@ -43,11 +44,11 @@ lab: .venv
 	@allow=; if [ "$$(id -u)" = 0 ]; then allow=--allow-root; fi; \
 	exec $(PY) -m jupyter lab --ServerApp.ip=127.0.0.1 --ServerApp.root_dir=. $$allow notebooks/00_start_here.ipynb
 
-# Both environments are set up side by side. The unit tests find `.venv-jax` and run what `test-jax` runs.
+# The environments are set up side by side. The unit tests find `.venv-jax` and run what `test-jax` runs.
 test:
-	@$(MAKE) --no-print-directory -j 2 .venv .venv-jax
-	@$(MAKE) --no-print-directory lint test-unit test-nbval
-	@echo "All of it passed: style, unit tests, training on JAX, notebooks."
+	@$(MAKE) --no-print-directory -j 3 .venv .venv-jax .venv-site
+	@$(MAKE) --no-print-directory lint test-unit test-site test-nbval
+	@echo "All of it passed: style, unit tests, training on JAX, the site, notebooks."
 
 lint: .venv
 	@echo "== style and spelling"
@@ -68,9 +69,13 @@ test-nbval: .venv
 	@echo "== every notebook, run from top to bottom, each output compared with the committed one"
 	@$(PY) -m pytest $(TWO) $(NBVAL) notebooks
 
+test-site: .venv-site
+	@echo "== the site, in English and in a language that is only begun"
+	@.venv-site/bin/python -m pytest tests/site
+
 # The tests drive Chromium from an environment of their own; the course runs in `.venv`, as for its readers.
-test-browser: .venv .venv-browser
-	@echo "== lesson, slider, task and pages in a real browser"
+test-browser: .venv .venv-browser site
+	@echo "== lesson, slider, task and the site in a real browser"
 	@.venv-browser/bin/python -m pytest -v tests/browser
 
 # The versions to test are what was installed, so an environment of the newest is made anew.
@@ -84,8 +89,11 @@ notebooks: .venv
 	@$(PY) tools/build_notebooks.py
 	@$(PY) tools/find_your_error.py
 
-pages: .venv
-	@$(PY) tools/build_notebooks.py --pages build
+site: .venv-site
+	@.venv-site/bin/python tools/build_site.py
+
+catalogues: .venv-site
+	@.venv-site/bin/python tools/build_site.py --catalogues "$(LANGUAGE)"
 
 bench: .venv
 	@$(PY) -m benchmarks.all

@@ -27,6 +27,20 @@ def repository(root: Path = ROOT) -> str:
         return tomllib.load(file)["project"]["urls"]["Repository"]
 
 
+def site(root: Path = ROOT) -> str:
+    """Return the address at which GitHub Pages publishes the site of the course's repository.
+
+    Args:
+        root: folder of the course.
+    """
+    return _site(repository(root).removeprefix("https://github.com/"))
+
+
+def _site(slug):
+    owner, name = slug.split("/")
+    return f"https://{owner}.github.io/{name}/"
+
+
 def files_with_address(root: Path = ROOT) -> list[Path]:
     """List the files that may hold the address: notebooks and the texts in the root and in .github.
 
@@ -61,7 +75,7 @@ def set_repository(url: str, root: Path = ROOT) -> list[Path]:
     try:
         for path in files_with_address(root):
             before = path.read_bytes()
-            after = slug.sub(lambda m: m[1] + new, before.decode("utf-8"))
+            after = slug.sub(lambda m: m[1] + new, before.decode("utf-8")).replace(_site(old), _site(new))
             if not new.startswith(f"{PLACEHOLDER}/"):
                 after = NOTE.sub("", after)
             if after.encode("utf-8") != before:

@@ -1,6 +1,6 @@
 """Set up an environment: `.venv` with exactly the packages of requirements/course.txt, or one of those beside it.
 
-`.venv-jax`, `.venv-colab` and `.venv-browser` have files of pins too. `.venv-oldest` and `.venv-newest` have what
+`.venv-jax`, `.venv-site`, `.venv-browser` and `.venv-colab` have files of pins too. `.venv-oldest` and `.venv-newest` have what
 pyproject.toml asks for, at its lower bounds or as new as the index has it. `.venv` and `.venv-jax` also hold the
 package itself, as a pointer to this folder; where a notebook runs as on Colab, its set-up cell fetches the package.
 
@@ -22,10 +22,17 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 OLDEST, NEWEST = (3, 11), (3, 13)
-LOCKED = {".venv": "course.txt", ".venv-jax": "jax.txt", ".venv-browser": "browser.txt", ".venv-colab": "colab.txt"}
+LOCKED = {
+    ".venv": "course.txt",
+    ".venv-jax": "jax.txt",
+    ".venv-site": "site.txt",
+    ".venv-browser": "browser.txt",
+    ".venv-colab": "colab.txt",
+}
 ON_DISK = {
     ".venv": "2.5 GB",
     ".venv-jax": "0.7 GB",
+    ".venv-site": "0.3 GB",
     ".venv-browser": "0.1 GB",
     ".venv-colab": "2.2 GB",
     ".venv-oldest": "2.4 GB",

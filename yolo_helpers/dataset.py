@@ -1,4 +1,4 @@
-"""The data set: annotations become batches ((image, *targets), zeros), the form in which the training model is fed."""
+"""The data set: annotations become batches `((image, *targets), zeros)`, the form that the training model is fed with."""
 
 from collections.abc import Sequence
 
@@ -16,7 +16,7 @@ from yolo_helpers.targets import TrueBoxError, check_kind, check_true_boxes, pre
 class YoloDataset(keras.utils.PyDataset):
     """Photographs and boxes in batches, for `fit` and `evaluate`.
 
-    A batch is ((image, *y_true), zeros): image (B, h, w, 3) uint8, y_true as `preprocess_true_boxes` returns it, and
+    A batch is `((image, *y_true), zeros)`: image (B, h, w, 3) uint8, y_true as `preprocess_true_boxes` returns it, and
     zeros (B, 1) for a target that the identity loss does not look at. What is drawn at random depends on the seed, the
     epoch and the photograph alone, so any number of workers gives the same batches. Tell `fit` shuffle=False: the data
     set shuffles photographs itself, and Keras would shuffle the batches unseeded.

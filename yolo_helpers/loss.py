@@ -74,8 +74,8 @@ def yolo_loss(
     """The loss of each image, the sum of the terms over all heads and slots.
 
     Args:
-        args: [*outputs, *y_true], coarsest head first: the raw outputs (B, h, w, 3 (5 + C)) and the targets
-            (B, h, w, 3, 5 + C) of `preprocess_true_boxes`; h and w must be known. Or [*outputs, true_boxes], with the
+        args: `[*outputs, *y_true]`, coarsest head first: the raw outputs (B, h, w, 3 (5 + C)) and the targets
+            (B, h, w, 3, 5 + C) of `preprocess_true_boxes`; h and w must be known. Or `[*outputs, true_boxes]`, with the
             boxes (B, T, 5) that `preprocess_true_boxes` takes, checked before by `check_true_boxes`; rows without area
             are padding. The loss is the same.
         anchors: (A, 2), width and height in pixels of the input.
@@ -430,7 +430,7 @@ class YoloLoss(keras.layers.Layer):
         self.means = [keras.metrics.Mean(name) for name in terms_of(box_loss) if keras.backend.backend() != "jax"]
 
     def call(self, inputs):
-        """[*outputs, *y_true] or [*outputs, true_boxes] in, one number an image out: (B, 1)."""
+        """`[*outputs, *y_true]` or `[*outputs, true_boxes]` in, one number an image out: (B, 1)."""
         terms = yolo_loss_terms(inputs, **self.settings)
         for mean in self.means:
             mean.update_state(terms[mean.name])

@@ -28,13 +28,13 @@ def create_model(
         num_classes: C.
         ignore_thresh: see `yolo_loss`.
         anchor_mask: the anchors of each head, coarsest first; darknet's when None.
-        loss_layer: computes the loss from [*heads, *targets], such as a `YoloLoss`, which logs its terms too; a
+        loss_layer: computes the loss from `[*heads, *targets]`, such as a `YoloLoss`, which logs its terms too; a
             `Lambda` around `yolo_loss`, as in keras-yolo3, when None.
         targets: "y_true", the grids of `preprocess_true_boxes`; or "boxes", the boxes (B, T, 5) themselves, from which
             the model finds the same slots on the device. The loss is the same, and T is any number.
 
     Returns:
-        A model with inputs [image (B, h, w, 3) uint8, *targets] and one output (B, 1) named `yolo_loss`.
+        A model with inputs `[image, *targets]`, image (B, h, w, 3) uint8, and one output (B, 1) named `yolo_loss`.
 
     Raises:
         ValueError: if the body's heads do not fit the anchors and the classes, if a side is not a multiple of 32, or

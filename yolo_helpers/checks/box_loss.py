@@ -66,7 +66,7 @@ def check_box_loss(function: Callable) -> None:
     """Check what must hold for `ciou_loss(args, anchors, num_classes)`, whatever its exact formula.
 
     Args:
-        function: the reader's answer; takes [*outputs, *y_true] as `yolo_loss` does, returns (B, 1).
+        function: the reader's answer; takes `[*outputs, *y_true]` as `yolo_loss` does, returns (B, 1).
     """
     anchors, given, (raw, y_true, terms) = default_anchors(3), "12 pictures", _planted()
     why_nan = (

@@ -69,7 +69,7 @@ def check_logged_confidence(function: Callable) -> None:
     """Check the layer: it returns `yolo_loss` and logs the confidence term, and nothing else.
 
     Args:
-        function: the reader's class; made as `function(anchors, num_classes)`, its layer takes [*outputs, *y_true].
+        function: the reader's class; made as `function(anchors, num_classes)`, its layer takes `[*outputs, *y_true]`.
     """
     anchors, given = default_anchors(2), "anchors and num_classes=2"
     layer = call(function, anchors, 2, given=given)

@@ -30,7 +30,7 @@ LAYER_MISTAKES = [
 
 @functools.cache
 def layer_batches() -> list[list]:
-    """Make the heads and labels, [*outputs, *y_true], for each of `LAYER_CASES`: three pictures of 64 x 96.
+    """Make the heads and labels, `[*outputs, *y_true]`, for each of `LAYER_CASES`: three pictures of 64 x 96.
 
     The heads say little, so that each slot predicts about its anchor: some overlap a box by 0.3 to 0.7.
     """
@@ -48,7 +48,7 @@ def check_loss_layer(function: Callable) -> None:
     """Check the task "the Lambda, with its arguments" of lesson 03: `loss_layer(anchors, num_classes)`.
 
     Args:
-        function: the reader's answer; returns a Lambda called yolo_loss, which takes [*outputs, *y_true].
+        function: the reader's answer; returns a Lambda called yolo_loss, which takes `[*outputs, *y_true]`.
     """
     for (given, anchors, num_classes), tensors in zip(LAYER_CASES, layer_batches()):
         given = f"for {given}"

@@ -64,7 +64,7 @@ def find_not_finite(model: keras.Model, data: YoloDataset | Sequence) -> NotFini
 
     Args:
         model: the training model of `create_model`, in whose place the body will do where `data` is a `YoloDataset`.
-        data: the photographs; or batches ((image, *y_true), zeros) of your own, whose photographs are numbered.
+        data: the photographs; or batches `((image, *y_true), zeros)` of your own, whose photographs are numbered.
 
     Raises:
         ValueError: if the model is none of these.

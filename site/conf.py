@@ -1,0 +1,55 @@
+"""How Sphinx builds the site; tools/build_site.py calls it."""
+
+import sys
+import tomllib
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "site")]
+
+from tools.set_repository import repository, site
+
+project = "The YOLOv3 identity loss in Keras"
+author = "the yolo-identity-loss authors"
+language = "en"
+extensions = ["myst_nb", "autoapi.extension", "sphinx.ext.napoleon", "sphinx_copybutton", "course_pages"]
+
+# The notebooks are shown as they were committed.
+nb_execution_mode = "off"
+nb_merge_streams = True
+myst_enable_extensions = ["attrs_block"]
+myst_heading_anchors = 4
+
+# The package is read, not imported: TensorFlow need not be there.
+autoapi_dirs = [str(ROOT / "yolo_helpers")]
+autoapi_root = "reference"
+autoapi_options = ["members", "show-module-summary"]
+autoapi_add_toctree_entry = False
+napoleon_use_ivar = True
+default_role = "code"
+suppress_warnings = ["autoapi.python_import_resolution"]
+
+html_theme = "sphinx_book_theme"
+html_title = project
+html_baseurl = site()
+html_static_path = ["static"]
+html_css_files = ["course.css"]
+html_js_files = ["projector.js"]
+templates_path = ["templates"]
+html_favicon = "static/favicon.svg"
+html_copy_source = True
+html_show_sphinx = False
+html_context = {"default_mode": "auto"}
+html_theme_options = {
+    "repository_url": repository(),
+    "repository_branch": "main",
+    "launch_buttons": {"colab_url": "https://colab.research.google.com"},
+    "use_repository_button": True,
+    "use_fullscreen_button": False,
+    "navbar_persistent": [],
+    "search_bar_text": "An error text, a name, a question",
+    "show_toc_level": 2,
+}
+
+locale_dirs = [str(ROOT / "site" / "locale")]
+gettext_compact = False

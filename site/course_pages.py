@@ -1,0 +1,105 @@
+"""What the lessons' pages have beyond their notebooks; an extension of Sphinx.
+
+A notebook stays as it is, and is changed while it is read: its links lead to pages of the site, its figures get their
+descriptions as alternative texts, and the tags that tools/find_your_error.py collects become entries of the index, so
+that a search for an error text leads to the cells that show it. Below the title stands a lesson's place on the road.
+"""
+
+import json
+import re
+from pathlib import Path, PurePosixPath
+
+from tools.build_site import BADGE, Lesson, make_links, read_lessons
+
+TITLE = re.compile(r"^# .*$", re.M)
+FIRST_HEADING = re.compile(r"\A#+ .*$", re.M)
+TAG = re.compile(r"(?:error|symptom): (.*)")
+# A sentence, or more if that is short.
+DESCRIPTION = re.compile(r"\*The picture: (.{40,}?[.!?](?= |$)|.+)", re.S)
+SET_UP = "# Set-up, the same in every notebook"
+
+
+def plain(markdown: str) -> str:
+    """Return the words of a text without Markdown's marks."""
+    return " ".join(re.sub(r"[*`]|\]\([^)]*\)|\[", "", markdown).split())
+
+
+def index_entry(text: str) -> str:
+    """Return the directive that puts a text into the site's index; the search finds it first, in small letters."""
+    return f"```{{index}} ! single: {plain(text).replace(';', ',')}\n```\n\n"
+
+
+def course_bar(page: str, lessons: list[Lesson], colab: str) -> str:
+    """Return the line below a title: where on the road one is, how long it takes, where to run it.
+
+    Args:
+        page: name of the page.
+        lessons: all of them, in order.
+        colab: the notebook's address on Colab.
+
+    Returns:
+        A paragraph in MyST's Markdown.
+    """
+    file = PurePosixPath(page).name
+    run = f"[Run it on Colab]({colab}) · {{download}}`Download <{file}.ipynb>`"
+    if solved := next((lesson for lesson in lessons if lesson.solutions == page), None):
+        return f"{{.course-bar .solutions}}\n**Solutions** of [{solved.title}](/{solved.page}.ipynb) · {run}"
+    here = next(lesson for lesson in lessons if lesson.page == page)
+    if here.is_road:
+        road = [lesson for lesson in lessons if lesson.is_road]
+        steps = [f"**{one.title[:2]}**" if one == here else f"[{one.title[:2]}](/{one.page}.ipynb)" for one in road]
+        place = f"The road: {' '.join(steps)}"
+    else:
+        place = "Further lesson"
+    return f"{{.course-bar}}\n{place} · {here.reading} minutes to read, {here.running} to run · {run}"
+
+
+def adapt(notebook: dict, page: str, links, lessons: list[Lesson]) -> None:
+    """Change a notebook, as JSON has it, into what the site shows.
+
+    Args:
+        notebook: it is changed.
+        page: name of its page.
+        links: see tools.build_site.Links.
+        lessons: all of them, in order.
+    """
+    cells = notebook["cells"]
+    for cell, below in zip(cells, [*cells[1:], None]):
+        source = "".join(cell["source"])
+        if cell["cell_type"] == "code":
+            if source.startswith(SET_UP):
+                cell["metadata"]["tags"] = ["hide-input"]
+            if below and (said := DESCRIPTION.match("".join(below["source"]).replace("\n", " "))):
+                cell["metadata"]["mystnb"] = {"image": {"alt": plain(said[1])}}
+            continue
+        if badge := BADGE.search(source):
+            source = BADGE.sub("", source)
+            bar = course_bar(page, lessons, badge[1])
+            source = TITLE.sub(lambda title: f"{title[0]}\n\n{bar}\n", source, count=1)
+        source = links.in_text(source, f"{page}.ipynb")
+        tags = [TAG.fullmatch(tag) for tag in cell["metadata"].get("tags", [])]
+        entries = "".join(index_entry(tag[1]) for tag in tags if tag)
+        heading = FIRST_HEADING.match(source)
+        at = heading.end() if heading else 0
+        cell["source"] = f"{source[:at]}\n\n{entries}{source[at:]}" if entries else source
+
+
+def setup(app):
+    """Called by Sphinx."""
+    links, lessons = make_links(), read_lessons()
+
+    def read(app, page, source):
+        if Path(app.env.doc2path(page)).suffix == ".ipynb":
+            notebook = json.loads(source[0])
+            adapt(notebook, page, links, lessons)
+            source[0] = json.dumps(notebook)
+
+    def add_projector(app, page, template, context, doctree):
+        if doctree is not None:
+            button = {"type": "javascript", "javascript": "projector.toggle()", "label": "projector-button"}
+            button |= {"tooltip": "Projector: one section a screen", "icon": "fas fa-person-chalkboard"}
+            context["header_buttons"].append(button)
+
+    app.connect("source-read", read)
+    app.connect("html-page-context", add_projector, priority=600)  # after the theme has made its buttons
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,297 @@
+"""Build the site to read, in build/site, from the committed notebooks and texts; nothing is executed or fetched.
+
+    python tools/build_site.py                    in English, and in each language that site/locale has a folder for
+    python tools/build_site.py --catalogues de    write what is to be translated, new or changed, into site/locale/de
+
+Sphinx wants its sources in one folder: build/site-sources is made for it, with the notebooks as they are, README cut
+into a page for each of its parts, and site/index.md as the first page. Called by `make site`, in `.venv-site`.
+"""
+
+import argparse
+import posixpath
+import re
+import shutil
+import sys
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import unquote
+
+from myst_parser.slugs import github_slugify
+from sphinx.cmd.build import main as sphinx_build
+from sphinx_intl.basic import update as write_catalogues
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # started by its path, Python looks in tools/ only
+
+from tools.set_repository import repository
+
+ROOT = Path(__file__).resolve().parents[1]
+BUILD = ROOT / "build"
+SITE = BUILD / "site"
+SOURCES = BUILD / "site-sources"
+LOCALE = ROOT / "site" / "locale"
+TEXTS = ("TEACHING.md", "CONTRIBUTING.md", "data/README.md", "benchmarks/README.md")
+PICTURES = ("data/course.png",)
+# The part of README that stands on the first page; the other parts have pages of their own.
+LESSONS = "the-lessons"
+ROW = re.compile(
+    r"^\| \[(?P<title>[^]]+)\]\(notebooks/(?P<name>[\w/]+)\.ipynb\) .*\| (?P<reading>\d+) \| (?P<running>\d+) \|", re.M
+)
+HEADING = re.compile(r"^#(#*) (.*)$", re.M)
+BADGE = re.compile(r"\[!\[Open In Colab\]\([^)]*\)\]\(([^)]*)\)")
+# A target may hold brackets of its own, in pairs, and no space: what has one is code, such as `[0](body, settings)`.
+LINK = re.compile(r"(?<=\]\()((?:[^()\s]|\([^()\s]*\))+)(?=\))")
+
+
+class Lesson(NamedTuple):
+    """A row of README's tables."""
+
+    title: str  # as short as the sidebar wants it
+    name: str  # of the notebook, in `notebooks/`, without .ipynb
+    reading: int  # minutes
+    running: int
+
+    @property
+    def page(self) -> str:
+        """Name of its page."""
+        return f"notebooks/{self.name}"
+
+    @property
+    def solutions(self) -> str:
+        """Name of the page with the answers."""
+        return f"notebooks/solutions/{self.name.rpartition('/')[2]}"
+
+    @property
+    def is_road(self) -> bool:
+        """Whether it is one of the lessons for everyone."""
+        return "/" not in self.name
+
+
+def read_lessons(root: Path = ROOT) -> list[Lesson]:
+    """List the lessons in the order of README's tables.
+
+    Args:
+        root: folder of the course.
+    """
+    rows = ROW.finditer((root / "README.md").read_text(encoding="utf-8"))
+    return [Lesson(row["title"], row["name"], int(row["reading"]), int(row["running"])) for row in rows]
+
+
+def split_readme(text: str) -> dict[str, str]:
+    """Cut README at its headings of the second level; what stands before the first is left out.
+
+    Args:
+        text: README, in Markdown.
+
+    Returns:
+        For each part its anchor, such as `ways-to-use-it`, and its text, whose headings have moved up by one level.
+    """
+    parts = re.split(r"^(?=## )", text, flags=re.M)[1:]
+    return {github_slugify(HEADING.match(part)[2]): re.sub(r"^##", "#", part, flags=re.M) for part in parts}
+
+
+class Links:
+    """Where a link of the repository leads on the site."""
+
+    def __init__(self, parts: dict[str, str], files: set[str], root: Path = ROOT):
+        """Remember what the site has.
+
+        Args:
+            parts: the parts of README, see split_readme.
+            files: names of the other texts, notebooks and pictures of the site, as in the repository.
+            root: folder of the course.
+        """
+        self.files = files
+        self.root = root
+        self.repository = repository(root)
+        self.part_of = {
+            github_slugify(title): part for part, text in parts.items() for _, title in HEADING.findall(text)
+        }
+
+    def in_text(self, text: str, file: str) -> str:
+        """Return a text with links that lead to pages of the site, or to the repository where the site has none.
+
+        Args:
+            text: Markdown.
+            file: the file in the repository that holds it, `notebooks/README.md` say.
+
+        Returns:
+            The text. Links to other hosts stay as they are, and so does what leads nowhere. Colab's badges, which are
+            fetched from another host, become words.
+        """
+        return LINK.sub(lambda match: self._target(match[1], file), BADGE.sub(r"[Colab](\1)", text))
+
+    def _target(self, link, file):
+        path, mark, anchor = link.partition("#")
+        if re.match(r"[a-z]+:", path):
+            return link
+        to = posixpath.normpath(posixpath.join(posixpath.dirname(file), path)) if path else file
+        # JupyterLab's anchor is a heading's text with dashes, GitHub's is its slug: both have one slug.
+        slug = github_slugify(unquote(anchor))
+        if to == "README.md":
+            part = self.part_of.get(slug, LESSONS)
+            return ("/index.md" if part == LESSONS else f"/{part}.md") + mark + slug
+        if to in self.files:
+            return (f"/{to}" if path else "") + mark + slug
+        return f"{self.repository}/blob/main/{to}{mark}{anchor}" if (self.root / to).exists() else link
+
+
+def toctree(caption: str, entries: list[tuple[str, str]]) -> str:
+    """Return a group of the table of contents, which the sidebar shows, in MyST's Markdown.
+
+    Args:
+        caption: heading of the group; empty for none.
+        entries: pairs of a title and the name of a page.
+    """
+    options = [":hidden:", *([f":caption: {caption}"] if caption else [])]
+    return "\n".join(["```{toctree}", *options, "", *(f"{title} <{page}>" for title, page in entries), "```", ""])
+
+
+def contents(lessons: list[Lesson]) -> str:
+    """Return the table of contents of the site, in MyST's Markdown.
+
+    Args:
+        lessons: see read_lessons.
+    """
+    return "\n".join(
+        [
+            toctree(
+                "Look it up",
+                [("Find your error", "/notebooks/FIND_YOUR_ERROR"), ("Questions that people ask", "/notebooks/README")],
+            ),
+            toctree("The road", [(lesson.title, f"/{lesson.page}") for lesson in lessons if lesson.is_road]),
+            toctree("Further lessons", [(lesson.title, f"/{lesson.page}") for lesson in lessons if not lesson.is_road]),
+            toctree(
+                "Use it",
+                [
+                    ("Ways to use it", "/ways-to-use-it"),
+                    ("Your own photographs", "/train-on-your-own-photographs"),
+                    ("When something goes wrong", "/when-something-goes-wrong"),
+                    ("For teachers", "/TEACHING"),
+                    ("Solutions", "/notebooks/solutions/index"),
+                ],
+            ),
+            toctree(
+                "Behind it",
+                [
+                    ("The package yolo_helpers", "/reference/yolo_helpers/index"),
+                    ("What was measured", "/benchmarks/README"),
+                    ("The data", "/data/README"),
+                    ("Where things are", "/where-things-are"),
+                    ("Contributing", "/CONTRIBUTING"),
+                    ("Licence", "/licence"),
+                ],
+            ),
+        ]
+    )
+
+
+def solutions_page(lessons: list[Lesson]) -> str:
+    """Return the page that lists the solutions, in MyST's Markdown."""
+    listed = "\n".join(f"- [{lesson.title}](/{lesson.solutions}.ipynb)" for lesson in lessons)
+    return (
+        "# Solutions\n\nEach task of the lessons again, with its answer and why it is right. Try the task first: its check "
+        f"tells you what is missing.\n\n{listed}\n\n{toctree('', [(one.title, f'/{one.solutions}') for one in lessons])}"
+    )
+
+
+def texts(links: Links, parts: dict[str, str], root: Path = ROOT) -> dict[str, str]:
+    """Return the pages that are no notebooks.
+
+    Args:
+        links: where links lead.
+        parts: the parts of README, see split_readme.
+        root: folder of the course.
+
+    Returns:
+        Name of a file in the sources of the site to its text.
+    """
+    lessons = read_lessons(root)
+    parts = {name: links.in_text(text, "README.md") for name, text in parts.items()}
+    table = parts.pop(LESSONS).partition("\n")[2]
+    first = (root / "site" / "index.md").read_text(encoding="utf-8").replace("<!-- lessons -->", table.strip())
+    pages = {"index.md": f"{first}\n{contents(lessons)}", "notebooks/solutions/index.md": solutions_page(lessons)}
+    pages |= {f"{name}.md": text for name, text in parts.items()}
+    for name in (name for name in links.files if name.endswith(".md")):
+        pages[name] = links.in_text((root / name).read_text(encoding="utf-8"), name)
+    return pages
+
+
+def find_sources(root: Path = ROOT) -> list[str]:
+    """List the files of the repository that the site shows, besides README.
+
+    Args:
+        root: folder of the course.
+
+    Returns:
+        Their paths, from the course's folder on.
+    """
+    notebooks = [*(root / "notebooks").rglob("*.ipynb"), *(root / "notebooks").glob("*.md")]
+    found = [path.relative_to(root).as_posix() for path in notebooks if ".ipynb_checkpoints" not in path.parts]
+    return [*TEXTS, *PICTURES, *sorted(found)]
+
+
+def make_links(root: Path = ROOT) -> Links:
+    """Return where links lead on the site of this course."""
+    parts = split_readme((root / "README.md").read_text(encoding="utf-8"))
+    return Links(parts, set(find_sources(root)), root)
+
+
+def gather(folder: Path, root: Path = ROOT) -> None:
+    """Write the sources of the site.
+
+    Args:
+        folder: where to; it is made.
+        root: folder of the course.
+    """
+    parts = split_readme((root / "README.md").read_text(encoding="utf-8"))
+    links = make_links(root)
+    sources = {name: (root / name).read_bytes() for name in links.files}
+    sources |= {name: text.encode("utf-8") for name, text in texts(links, parts, root).items()}
+    for name, content in sources.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+
+
+def run_sphinx(builder: str, into: Path, language: str) -> int:
+    """Let Sphinx read build/site-sources anew; from what it kept, it would make an index without half of the entries.
+
+    Args:
+        builder: one of Sphinx' builders, such as html.
+        into: folder for what it writes.
+        language: of the pages.
+
+    Returns:
+        0, or another number when a link leads nowhere or a text cannot be read.
+    """
+    read = str(BUILD / f"site-read-{language}")  # what was read holds the translation
+    command = ["-b", builder, "--quiet", "--fail-on-warning", "--keep-going", "--jobs", "auto", "--fresh-env"]
+    return sphinx_build([*command, "-c", str(ROOT / "site"), "-d", read, "-D", f"language={language}", str(SOURCES), str(into)])
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Build the site; the exit status is not 0 when a link leads nowhere or a text cannot be read."""
+    parser = argparse.ArgumentParser(description="Build the site of the course.")
+    parser.add_argument(
+        "--catalogues", metavar="LANGUAGE", help="write what is to be translated into site/locale, instead of pages"
+    )
+    language = parser.parse_args(arguments).catalogues
+    shutil.rmtree(SOURCES, ignore_errors=True)
+    gather(SOURCES)
+    if language:
+        if status := run_sphinx("gettext", BUILD / "site-catalogues", "en"):
+            return status
+        write_catalogues(str(LOCALE), str(BUILD / "site-catalogues"), (language,))
+        print(f"What is to be translated lies in site/locale/{language}/.")
+        return 0
+    shutil.rmtree(SITE, ignore_errors=True)
+    translations = sorted(path.name for path in LOCALE.glob("*/") if path.is_dir())
+    status = run_sphinx("html", SITE, "en")
+    for language in translations:
+        status = status or run_sphinx("html", SITE / language, language)
+    if status == 0:
+        print(f"The site is built: open {(SITE / 'index.html').relative_to(ROOT)} in a browser.")
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

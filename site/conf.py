@@ -1,18 +1,18 @@
 """How Sphinx builds the site; tools/build_site.py calls it."""
 
 import sys
-import tomllib
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "site")]
+from tools.set_repository import ROOT, repository, site
 
-from tools.set_repository import repository, site
+sys.path.append(str(Path(__file__).parent))  # for course_pages
 
 project = "The YOLOv3 identity loss in Keras"
 author = "the yolo-identity-loss authors"
 language = "en"
 extensions = ["myst_nb", "autoapi.extension", "sphinx.ext.napoleon", "sphinx_copybutton", "course_pages"]
+smartquotes = False  # a quoted error text stays as it was printed
+html_domain_indices = False  # the modules are in the contents
 
 # The notebooks are shown as they were committed.
 nb_execution_mode = "off"

@@ -9,14 +9,14 @@ import json
 import re
 from pathlib import Path, PurePosixPath
 
-from tools.build_site import BADGE, Lesson, make_links, read_lessons
+from tools.build_site import BADGE, Lesson, Links, read_lessons
 
 TITLE = re.compile(r"^# .*$", re.M)
 FIRST_HEADING = re.compile(r"\A#+ .*$", re.M)
 TAG = re.compile(r"(?:error|symptom): (.*)")
 # A sentence, or more if that is short.
 DESCRIPTION = re.compile(r"\*The picture: (.{40,}?[.!?](?= |$)|.+)", re.S)
-SET_UP = "# Set-up, the same in every notebook"
+SET_UP = "Set-up, the same in every notebook"
 
 
 def plain(markdown: str) -> str:
@@ -54,28 +54,30 @@ def course_bar(page: str, lessons: list[Lesson], colab: str) -> str:
     return f"{{.course-bar}}\n{place} · {here.reading} minutes to read, {here.running} to run · {run}"
 
 
-def adapt(notebook: dict, page: str, links, lessons: list[Lesson]) -> None:
+def adapt(notebook: dict, page: str, links: Links, lessons: list[Lesson]) -> None:
     """Change a notebook, as JSON has it, into what the site shows.
 
     Args:
         notebook: it is changed.
         page: name of its page.
-        links: see tools.build_site.Links.
+        links: where links lead.
         lessons: all of them, in order.
     """
     cells = notebook["cells"]
     for cell, below in zip(cells, [*cells[1:], None]):
         source = "".join(cell["source"])
         if cell["cell_type"] == "code":
-            if source.startswith(SET_UP):
-                cell["metadata"]["tags"] = ["hide-input"]
-            if below and (said := DESCRIPTION.match("".join(below["source"]).replace("\n", " "))):
+            if source.startswith(f"# {SET_UP}"):
+                folded = {"code_prompt_show": f"{SET_UP}: show", "code_prompt_hide": f"{SET_UP}: hide"}
+                cell["metadata"] = {"tags": ["hide-input"], "mystnb": folded}
+            elif below and (said := DESCRIPTION.match("".join(below["source"]).replace("\n", " "))):
                 cell["metadata"]["mystnb"] = {"image": {"alt": plain(said[1])}}
             continue
         if badge := BADGE.search(source):
             source = BADGE.sub("", source)
             bar = course_bar(page, lessons, badge[1])
-            source = TITLE.sub(lambda title: f"{title[0]}\n\n{bar}\n", source, count=1)
+            title = TITLE.search(source)
+            source = f"{source[: title.end()]}\n\n{bar}\n{source[title.end() :]}"
         source = links.in_text(source, f"{page}.ipynb")
         tags = [TAG.fullmatch(tag) for tag in cell["metadata"].get("tags", [])]
         entries = "".join(index_entry(tag[1]) for tag in tags if tag)
@@ -86,7 +88,7 @@ def adapt(notebook: dict, page: str, links, lessons: list[Lesson]) -> None:
 
 def setup(app):
     """Called by Sphinx."""
-    links, lessons = make_links(), read_lessons()
+    links, lessons = Links(), read_lessons()
 
     def read(app, page, source):
         if Path(app.env.doc2path(page)).suffix == ".ipynb":

@@ -33,6 +33,7 @@ TEXTS = ("TEACHING.md", "CONTRIBUTING.md", "data/README.md", "benchmarks/README.
 PICTURES = ("data/course.png",)
 # The part of README that stands on the first page; the other parts have pages of their own.
 LESSONS = "the-lessons"
+SOLUTIONS = "notebooks/solutions/index"
 ROW = re.compile(
     r"^\| \[(?P<title>[^]]+)\]\(notebooks/(?P<name>[\w/]+)\.ipynb\) .*\| (?P<reading>\d+) \| (?P<running>\d+) \|", re.M
 )
@@ -89,22 +90,35 @@ def split_readme(text: str) -> dict[str, str]:
     return {github_slugify(HEADING.match(part)[2]): re.sub(r"^##", "#", part, flags=re.M) for part in parts}
 
 
+def find_sources(root: Path = ROOT) -> list[str]:
+    """List the files of the repository that the site shows, besides README.
+
+    Args:
+        root: folder of the course.
+
+    Returns:
+        Their paths, from the course's folder on.
+    """
+    notebooks = [*(root / "notebooks").rglob("*.ipynb"), *(root / "notebooks").glob("*.md")]
+    found = [path.relative_to(root).as_posix() for path in notebooks if ".ipynb_checkpoints" not in path.parts]
+    return [*TEXTS, *PICTURES, *sorted(found)]
+
+
 class Links:
     """Where a link of the repository leads on the site."""
 
-    def __init__(self, parts: dict[str, str], files: set[str], root: Path = ROOT):
-        """Remember what the site has.
+    def __init__(self, root: Path = ROOT):
+        """Look what the site has.
 
         Args:
-            parts: the parts of README, see split_readme.
-            files: names of the other texts, notebooks and pictures of the site, as in the repository.
             root: folder of the course.
         """
-        self.files = files
         self.root = root
         self.repository = repository(root)
+        self.parts = split_readme((root / "README.md").read_text(encoding="utf-8"))
+        self.files = find_sources(root)
         self.part_of = {
-            github_slugify(title): part for part, text in parts.items() for _, title in HEADING.findall(text)
+            github_slugify(title): part for part, text in self.parts.items() for _, title in HEADING.findall(text)
         }
 
     def in_text(self, text: str, file: str) -> str:
@@ -130,8 +144,10 @@ class Links:
         if to == "README.md":
             part = self.part_of.get(slug, LESSONS)
             return ("/index.md" if part == LESSONS else f"/{part}.md") + mark + slug
+        if not path:
+            return f"#{slug}"
         if to in self.files:
-            return (f"/{to}" if path else "") + mark + slug
+            return f"/{to}{mark}{slug}"
         return f"{self.repository}/blob/main/{to}{mark}{anchor}" if (self.root / to).exists() else link
 
 
@@ -156,7 +172,11 @@ def contents(lessons: list[Lesson]) -> str:
         [
             toctree(
                 "Look it up",
-                [("Find your error", "/notebooks/FIND_YOUR_ERROR"), ("Questions that people ask", "/notebooks/README")],
+                [
+                    ("Find your error", "/notebooks/FIND_YOUR_ERROR"),
+                    ("Questions that people ask", "/notebooks/README"),
+                    ("Index", "genindex"),
+                ],
             ),
             toctree("The road", [(lesson.title, f"/{lesson.page}") for lesson in lessons if lesson.is_road]),
             toctree("Further lessons", [(lesson.title, f"/{lesson.page}") for lesson in lessons if not lesson.is_road]),
@@ -167,7 +187,7 @@ def contents(lessons: list[Lesson]) -> str:
                     ("Your own photographs", "/train-on-your-own-photographs"),
                     ("When something goes wrong", "/when-something-goes-wrong"),
                     ("For teachers", "/TEACHING"),
-                    ("Solutions", "/notebooks/solutions/index"),
+                    ("Solutions", f"/{SOLUTIONS}"),
                 ],
             ),
             toctree(
@@ -185,57 +205,6 @@ def contents(lessons: list[Lesson]) -> str:
     )
 
 
-def solutions_page(lessons: list[Lesson]) -> str:
-    """Return the page that lists the solutions, in MyST's Markdown."""
-    listed = "\n".join(f"- [{lesson.title}](/{lesson.solutions}.ipynb)" for lesson in lessons)
-    return (
-        "# Solutions\n\nEach task of the lessons again, with its answer and why it is right. Try the task first: its check "
-        f"tells you what is missing.\n\n{listed}\n\n{toctree('', [(one.title, f'/{one.solutions}') for one in lessons])}"
-    )
-
-
-def texts(links: Links, parts: dict[str, str], root: Path = ROOT) -> dict[str, str]:
-    """Return the pages that are no notebooks.
-
-    Args:
-        links: where links lead.
-        parts: the parts of README, see split_readme.
-        root: folder of the course.
-
-    Returns:
-        Name of a file in the sources of the site to its text.
-    """
-    lessons = read_lessons(root)
-    parts = {name: links.in_text(text, "README.md") for name, text in parts.items()}
-    table = parts.pop(LESSONS).partition("\n")[2]
-    first = (root / "site" / "index.md").read_text(encoding="utf-8").replace("<!-- lessons -->", table.strip())
-    pages = {"index.md": f"{first}\n{contents(lessons)}", "notebooks/solutions/index.md": solutions_page(lessons)}
-    pages |= {f"{name}.md": text for name, text in parts.items()}
-    for name in (name for name in links.files if name.endswith(".md")):
-        pages[name] = links.in_text((root / name).read_text(encoding="utf-8"), name)
-    return pages
-
-
-def find_sources(root: Path = ROOT) -> list[str]:
-    """List the files of the repository that the site shows, besides README.
-
-    Args:
-        root: folder of the course.
-
-    Returns:
-        Their paths, from the course's folder on.
-    """
-    notebooks = [*(root / "notebooks").rglob("*.ipynb"), *(root / "notebooks").glob("*.md")]
-    found = [path.relative_to(root).as_posix() for path in notebooks if ".ipynb_checkpoints" not in path.parts]
-    return [*TEXTS, *PICTURES, *sorted(found)]
-
-
-def make_links(root: Path = ROOT) -> Links:
-    """Return where links lead on the site of this course."""
-    parts = split_readme((root / "README.md").read_text(encoding="utf-8"))
-    return Links(parts, set(find_sources(root)), root)
-
-
 def gather(folder: Path, root: Path = ROOT) -> None:
     """Write the sources of the site.
 
@@ -243,11 +212,23 @@ def gather(folder: Path, root: Path = ROOT) -> None:
         folder: where to; it is made.
         root: folder of the course.
     """
-    parts = split_readme((root / "README.md").read_text(encoding="utf-8"))
-    links = make_links(root)
+    links, lessons = Links(root), read_lessons(root)
+    pages = {f"{part}.md": links.in_text(text, "README.md") for part, text in links.parts.items()}
+    pages |= {
+        name: links.in_text((root / name).read_text(encoding="utf-8"), name)
+        for name in links.files
+        if name.endswith(".md")
+    }
+    first = (root / "site" / "index.md").read_text(encoding="utf-8")
+    table = pages.pop(f"{LESSONS}.md").partition("\n")[2].strip()  # without its heading
+    pages["index.md"] = f"{first.replace('<!-- lessons -->', table)}\n{contents(lessons)}"
+    solutions = (root / "site" / "solutions.md").read_text(encoding="utf-8")
+    solved = [(lesson.title, f"/{lesson.solutions}") for lesson in lessons]
+    listed = "\n".join(f"- [{title}]({page}.ipynb)" for title, page in solved)
+    pages[f"{SOLUTIONS}.md"] = f"{solutions.replace('<!-- solutions -->', listed)}\n{toctree('', solved)}"
+
     sources = {name: (root / name).read_bytes() for name in links.files}
-    sources |= {name: text.encode("utf-8") for name, text in texts(links, parts, root).items()}
-    for name, content in sources.items():
+    for name, content in (sources | {name: text.encode("utf-8") for name, text in pages.items()}).items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(content)
 
@@ -265,7 +246,9 @@ def run_sphinx(builder: str, into: Path, language: str) -> int:
     """
     read = str(BUILD / f"site-read-{language}")  # what was read holds the translation
     command = ["-b", builder, "--quiet", "--fail-on-warning", "--keep-going", "--jobs", "auto", "--fresh-env"]
-    return sphinx_build([*command, "-c", str(ROOT / "site"), "-d", read, "-D", f"language={language}", str(SOURCES), str(into)])
+    return sphinx_build(
+        [*command, "-c", str(ROOT / "site"), "-d", read, "-D", f"language={language}", str(SOURCES), str(into)]
+    )
 
 
 def main(arguments: list[str] | None = None) -> int:

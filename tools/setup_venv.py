@@ -1,8 +1,8 @@
 """Set up an environment: `.venv` with exactly the packages of requirements/course.txt, or one of those beside it.
 
-`.venv-jax`, `.venv-site`, `.venv-browser` and `.venv-colab` have files of pins too. `.venv-oldest` and `.venv-newest` have what
-pyproject.toml asks for, at its lower bounds or as new as the index has it. `.venv` and `.venv-jax` also hold the
-package itself, as a pointer to this folder; where a notebook runs as on Colab, its set-up cell fetches the package.
+`.venv-jax`, `.venv-site`, `.venv-browser` and `.venv-colab` have files of pins too. `.venv-oldest` and `.venv-newest`
+have what pyproject.toml asks for, at its lower bounds or as new as the index has it. `.venv` and `.venv-jax` also hold
+the package itself, as a pointer to this folder; where a notebook runs as on Colab, its set-up cell fetches the package.
 
 Called by the Makefile, standard library only. The copy of the requirements inside the environment is the mark of a
 finished installation. It is written last, so one that failed or was broken off is not taken for a good one, and a

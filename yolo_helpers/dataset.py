@@ -1,4 +1,4 @@
-"""The data set: annotations become batches `((image, *targets), zeros)`, the form that the training model is fed with."""
+"""The data set: annotations become batches `((image, *targets), zeros)`, with which the training model is fed."""
 
 from collections.abc import Sequence
 

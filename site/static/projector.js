@@ -59,7 +59,7 @@ const projector = (() => {
   }
 
   document.addEventListener("keydown", (event) => {
-    if (!isOn() || event.ctrlKey || event.altKey || event.metaKey || event.target.closest("input")) return;
+    if (!isOn() || event.ctrlKey || event.altKey || event.metaKey || event.target.matches?.("input")) return;
     const act = {
       ArrowRight: () => show(now + 1), ArrowLeft: () => show(now - 1), Escape: leave,
       PageDown: () => turn(1), PageUp: () => turn(-1), Home: () => show(0), End: () => show(screens.length - 1),

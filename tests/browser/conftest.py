@@ -57,6 +57,7 @@ def browser(folder):
         options.add_argument(option)
     if IS_ROOT:  # Chromium's sandbox refuses root
         options.add_argument("--no-sandbox")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})  # what pages say in the console
     driver = webdriver.Chrome(options, Service(CHROMEDRIVER))
     yield driver
     driver.quit()

@@ -17,7 +17,7 @@ html_domain_indices = False  # the modules are in the contents
 # The notebooks are shown as they were committed.
 nb_execution_mode = "off"
 nb_merge_streams = True
-myst_enable_extensions = ["attrs_block"]
+myst_enable_extensions = ["attrs_block", "dollarmath"]
 myst_heading_anchors = 4
 
 # The package is read, not imported: TensorFlow need not be there.
@@ -29,6 +29,7 @@ napoleon_use_ivar = True
 default_role = "code"
 suppress_warnings = ["autoapi.python_import_resolution"]
 
+html_math_renderer = "mathml"
 html_theme = "sphinx_book_theme"
 html_title = project
 html_baseurl = site()

@@ -9,6 +9,9 @@ import json
 import re
 from pathlib import Path, PurePosixPath
 
+from docutils import nodes
+from latex2mathml.converter import convert
+
 from tools.build_site import BADGE, Lesson, Links, read_lessons
 
 TITLE = re.compile(r"^# .*$", re.M)
@@ -86,6 +89,13 @@ def adapt(notebook: dict, page: str, links: Links, lessons: list[Lesson]) -> Non
         cell["source"] = f"{source[:at]}\n\n{entries}{source[at:]}" if entries else source
 
 
+def write_formula(translator, node):
+    """Write a formula as MathML, which browsers show and screen readers read without a script from another host."""
+    display = "inline" if isinstance(node, nodes.math) else "block"
+    translator.body.append(convert(node.astext(), display=display))
+    raise nodes.SkipNode
+
+
 def setup(app):
     """Called by Sphinx."""
     links, lessons = Links(), read_lessons()
@@ -102,6 +112,7 @@ def setup(app):
             button |= {"tooltip": "Projector: one section a screen", "icon": "fas fa-person-chalkboard"}
             context["header_buttons"].append(button)
 
+    app.add_html_math_renderer("mathml", (write_formula, None), (write_formula, None))
     app.connect("source-read", read)
     app.connect("html-page-context", add_projector, priority=600)  # after the theme has made its buttons
     return {"parallel_read_safe": True, "parallel_write_safe": True}

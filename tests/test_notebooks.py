@@ -13,7 +13,6 @@ import sys
 import nbformat
 import numpy as np
 import pytest
-from bs4 import BeautifulSoup
 from PIL import Image
 
 from tools.build_notebooks import (
@@ -23,10 +22,8 @@ from tools.build_notebooks import (
     find_lessons,
     find_notebooks,
     find_road,
-    finish_page,
     same_results,
     to_text,
-    write_page,
 )
 from tools.count_course import SETUP
 from tools.set_repository import repository
@@ -459,51 +456,3 @@ def test_only_durations_and_addresses_may_differ(old, new, tag, same):
     one, two = small_notebook("fit()", old, tags=[tag]), small_notebook("fit()", new, tags=[tag])
     two.cells[0].id = one.cells[0].id
     assert same_results(one, two) == same
-
-
-# The pages of `make pages` --------------------------------------------------------------------------------------------
-
-
-DRAW = """
-import matplotlib.pyplot as plt
-plt.plot([1, 2])
-plt.show()
-"""
-
-
-@pytest.fixture(scope="module")
-def page(tmp_path_factory):
-    """The page of a notebook with two pictures, a link, a badge and a dollar sign in code."""
-    folder = tmp_path_factory.mktemp("page")
-    cells = [
-        nbformat.v4.new_markdown_cell(
-            "[![Open](https://example.org/badge.svg)](https://example.org)\n\n# A title, `x < 1`"
-        ),
-        nbformat.v4.new_markdown_cell("Read [the next](02.ipynb#Part) and `$5`."),
-        nbformat.v4.new_code_cell(DRAW),
-        nbformat.v4.new_markdown_cell("*The picture: a line from 1.0 to 2.0, the* only *one here. It rises.*\n\nMore."),
-        nbformat.v4.new_code_cell(DRAW),
-        nbformat.v4.new_markdown_cell("*The picture: a line.*"),
-    ]
-    nbformat.write(nbformat.v4.new_notebook(cells=cells), folder / "01.ipynb")
-    assert write_page(folder / "01.ipynb", folder / "01.html") == []
-    return BeautifulSoup((folder / "01.html").read_text(encoding="utf-8"), "html.parser")
-
-
-def test_page_names_itself_and_its_pictures(page):
-    assert page.html["lang"] == "en" and page.title.string == page.h1.get_text() == "A title, x < 1"
-    said = [picture["alt"] for picture in page.select("img")]
-    assert said == ["a line from 1.0 to 2.0, the only one here.", "a line."]
-
-
-def test_page_leads_to_pages_and_asks_no_server(page):
-    assert [link["href"] for link in page.select("a")] == ["https://example.org", "02.html#Part"]
-    assert page.a.get_text() == "Open"
-    assert not page.select("script, link[rel=stylesheet], img:not([src^=data])")
-
-
-def test_page_keeps_the_script_that_sets_formulas():
-    html = "<html><head><title></title><script src='mathjax.js'></script><script src='require.js'></script></head>"
-    html += "<body><main><h1>A</h1><p>{}</p></main></body></html>"
-    scripts = [finish_page(html.format(text)).count("<script") for text in ("$x^2$", "<code>$x</code>", "x")]
-    assert scripts == [1, 0, 0]

@@ -17,7 +17,7 @@ from packaging.utils import canonicalize_name
 
 from tools import setup_venv
 from tools.build_notebooks import find_lessons, find_road
-from tools.set_repository import files_with_address, repository, set_repository
+from tools.set_repository import files_with_address, repository, set_repository, site
 from yolo_helpers.installation import check_installation
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -60,7 +60,7 @@ def test_environment_holds_the_same_pins():
     assert "python=3.12" in environment["dependencies"], "Binder wants one equals sign"
 
 
-@pytest.mark.parametrize("name", ["course", "jax", "colab", "browser"])
+@pytest.mark.parametrize("name", ["course", "jax", "site", "colab", "browser"])
 def test_locked_file_holds_the_pins_of_its_group_each_with_hashes(name):
     content = text(f"requirements/{name}.txt")
     locked = pins(content.splitlines())
@@ -82,7 +82,7 @@ def test_the_outputs_are_made_on_colabs_versions():
 
 @pytest.mark.parametrize(
     "name",
-    [*(f"requirements/{group}.txt" for group in ("course", "jax", "colab", "browser")), "environment.yml"]
+    [*(f"requirements/{group}.txt" for group in ("course", "jax", "site", "colab", "browser")), "environment.yml"]
     + ["pyproject.toml"],
 )
 def test_no_index_address_and_no_folder_of_one_machine(name):
@@ -115,7 +115,7 @@ def course_copy(tmp_path):
 def slugs(root):
     """Every owner/name on GitHub that ends like the course's own, with the file it stands in."""
     name = repository(root).rsplit("/", 1)[1]
-    pattern = re.compile(rf"[\w-]+/{re.escape(name)}(?![\w-])")
+    pattern = re.compile(rf"(?<![.\w-])[\w-]+/{re.escape(name)}(?![\w-])")
     return {(path, slug) for path in files_with_address(root) for slug in pattern.findall(path.read_text("utf-8"))}
 
 
@@ -130,7 +130,7 @@ def test_one_address_everywhere():
 
 def test_address_stands_in_no_other_file():
     slug = repository().removeprefix("https://github.com/")
-    folders = ("yolo_helpers", "data", "tools", "tests", "benchmarks")
+    folders = ("yolo_helpers", "data", "tools", "tests", "benchmarks", "site")
     others = [path for folder in folders for path in (ROOT / folder).rglob("*.py")]
     others += [ROOT / name for name in ("Makefile", "conftest.py", "environment.yml")]
     for path in others:
@@ -145,11 +145,15 @@ def test_setting_the_address_changes_every_place(course_copy):
     changed = set_repository(NEW + ".git/", course_copy)
     assert repository(course_copy) == NEW
     slug, new_slug = (url.removeprefix("https://github.com/") for url in (old, NEW))
+    owner, name = slug.split("/")
+    new_owner, new_name = new_slug.split("/")
+    assert site(course_copy) == f"https://{new_owner}.github.io/{new_name}/"
     assert {path for path, content in before.items() if slug.encode() in content} <= set(changed)
     for path in files_with_address(course_copy):
-        assert slug not in path.read_text(encoding="utf-8")
+        content = path.read_text(encoding="utf-8")
+        assert slug not in content and f"{owner}.github.io/{name}" not in content
     readme = text("README.md", course_copy)
-    assert "placeholder" not in readme
+    assert "placeholder" not in readme and site(course_copy) in readme
     assert f"https://colab.research.google.com/github/{new_slug}/blob/main/" in readme
     assert not list(course_copy.rglob("*.part"))
 

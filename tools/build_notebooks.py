@@ -1,10 +1,9 @@
-"""Execute the course's notebooks: in place, or into pages to read.
+"""Execute the course's notebooks in place.
 
-    python tools/build_notebooks.py                       every notebook, in place
-    python tools/build_notebooks.py notebooks/01_*.ipynb  these, in place
-    python tools/build_notebooks.py --pages build         HTML pages in build/, the notebooks stay as they are
+    python tools/build_notebooks.py                       every notebook
+    python tools/build_notebooks.py notebooks/01_*.ipynb  these
 
-In place, a notebook whose results are the same keeps its file byte for byte. Memory addresses and the durations in an
+A notebook whose results are the same keeps its file byte for byte. Memory addresses and the durations in an
 ignored progress bar differ in every run; where nothing else differs, the old file stays too. Kept in a file are the
 cells with their ids and tags, the execution counts, the outputs without stderr, and the kernel's name: nothing that
 depends on the machine or the hour. Large pictures are kept with 256 colours.
@@ -31,24 +30,6 @@ DURATION = re.compile(r"\d+(?:\.\d+)?\s?(?:[num\u00b5]?s|min|h)\b(?:/(?:step|epo
 ADDRESS = re.compile(r"\b0x[0-9a-fA-F]{6,16}\b")
 CELL_TIMEOUT = 600
 MANY_BYTES = 75_000  # of a picture
-# What nbconvert's own style lacks. Its grey prompts and its green and violet code on grey are paler than 4.5 : 1, the
-# least contrast of WCAG 2 for text; on a narrow screen, and in print, it cuts off the ends of long lines of code. `err`
-# is what no Python is, such as the … of a shortened line.
-PAGE_STYLE = """
-body { --jp-cell-editor-background: #fff; --jp-cell-prompt-not-active-opacity: 1; }
-body { --jp-cell-prompt-not-active-font-color: #616161; }
-main { max-width: 70rem; margin: auto; }
-.jp-RenderedHTMLCommon a:is(:link, :visited) { text-decoration: underline; }
-.jp-RenderedText pre .ansi-green-fg { color: #00703c; }
-.highlight .err { color: inherit; }
-.jp-RenderedText pre { word-break: normal; overflow-wrap: anywhere; }
-.jp-InputArea-editor, .jp-MarkdownOutput, .jp-OutputArea-output { overflow-x: auto; }
-@media print {
-  .jp-InputArea-editor pre, .jp-RenderedHTMLCommon pre { white-space: pre-wrap; overflow-wrap: anywhere; }
-  .jp-InputArea, .jp-OutputArea-child { break-inside: avoid; }
-  .jp-RenderedMarkdown > :is(h1, h2, h3, h4) { break-after: avoid; }
-}
-"""
 
 
 def find_road(root: Path = ROOT) -> list[Path]:
@@ -241,92 +222,10 @@ def rebuild(path: Path) -> list[str]:
     return ["changed", *notes]
 
 
-def page_path(path: Path, folder: Path) -> Path:
-    """Return where the page of a notebook goes: `notebooks/solutions/01.ipynb` to `folder/solutions/01.html`."""
-    return folder / path.resolve().relative_to(ROOT / "notebooks").with_suffix(".html")
-
-
-def is_up_to_date(path: Path, page: Path) -> bool:
-    """Say whether a page is newer than its notebook, the package, the pins and this tool."""
-    sources = [path, Path(__file__), ROOT / "requirements" / "course.txt", *(ROOT / "yolo_helpers").rglob("*.py")]
-    return page.is_file() and page.stat().st_mtime > max(source.stat().st_mtime for source in sources)
-
-
-def finish_page(html: str) -> str:
-    """Make of nbconvert's page one that also reads well on a phone, on paper, without sight and without the internet.
-
-    A picture's alternative text is the beginning of the description that follows it in the notebook: a sentence, or
-    more if that is short.
-
-    Args:
-        html: the page as nbconvert wrote it.
-
-    Returns:
-        The page with the notebook's heading as title, links that lead to pages, and PAGE_STYLE.
-    """
-    from bs4 import BeautifulSoup  # comes with nbconvert
-
-    soup = BeautifulSoup(html, features="html.parser")
-    soup.title.string = soup.h1.get_text()
-    style = soup.new_tag("style")
-    style.string = PAGE_STYLE
-    soup.head.append(style)
-    # nbconvert lets the keyboard reach the box around a cell; what scrolls sideways is the box inside.
-    for box in soup.select(".jp-InputArea-editor, .jp-MarkdownOutput"):
-        box["tabindex"] = box.find_parent(class_="jp-Cell-inputWrapper").attrs.pop("tabindex")
-    for link in soup.select("a[href]"):
-        if not re.match(r"[a-z]+:", link["href"]):
-            link["href"] = re.sub(r"\.ipynb(?=$|#)", ".html", link["href"])
-    for badge in soup.select('img[src^="http"]'):
-        badge.replace_with(badge["alt"])
-    for picture in soup.select(".jp-CodeCell img"):
-        below = picture.find_parent(class_="jp-CodeCell").find_next_sibling(class_="jp-MarkdownCell")
-        words = " ".join(below.get_text().split()) if below else ""
-        if said := re.match(r"The picture: (.{40,}?[.!?](?= |$)|.+)", words):
-            picture["alt"] = said[1]
-    # Only formulas need a script, which MathJax's server gives.
-    dollars = soup.main.find_all(string=re.compile(r"\$"))
-    has_formulas = any(not text.find_parent(["code", "pre"]) for text in dollars)
-    for script in soup.select("script"):
-        if not (has_formulas and "mathjax" in str(script).lower()):
-            script.decompose()
-    return str(soup)
-
-
-def to_page(notebook: nbformat.NotebookNode, path: Path) -> str:
-    """Return a notebook as the text of an HTML page with its pictures inside.
-
-    Args:
-        notebook: the notebook with its outputs.
-        path: where it lies.
-    """
-    from nbconvert import HTMLExporter  # takes a second to import, and only pages need it
-
-    exporter = HTMLExporter(embed_images=True, exclude_anchor_links=True)
-    html, _ = exporter.from_notebook_node(notebook, {"metadata": {"path": str(path.parent), "name": path.stem}})
-    return finish_page(html)
-
-
-def write_page(path: Path, page: Path) -> list[str]:
-    """Execute a notebook and write it as an HTML page.
-
-    Args:
-        path: the notebook; the file is not changed.
-        page: the HTML file.
-
-    Returns:
-        Notes for the terminal.
-    """
-    notebook, notes = execute(path)
-    write_beside(page, to_page(notebook, path))
-    return notes
-
-
 def main(arguments: list[str] | None = None) -> int:
     """Execute the notebooks named on the command line, or all; the exit status is 1 when one of them fails."""
     parser = argparse.ArgumentParser(description="Execute the course's notebooks.")
     parser.add_argument("notebooks", nargs="*", type=Path, help="notebooks to execute (default: all)")
-    parser.add_argument("--pages", type=Path, metavar="FOLDER", help="write HTML pages there instead of in place")
     options = parser.parse_args(arguments)
     paths = options.notebooks or find_notebooks()
     if not paths:
@@ -343,13 +242,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"{number}/{len(paths)} {name} … ", end="", flush=True)
         start = time.monotonic()
         try:
-            if options.pages is None:
-                notes = rebuild(path)
-            elif is_up_to_date(path, page := page_path(path, options.pages)):
-                print(f"{page} is up to date")
-                continue
-            else:
-                notes = write_page(path, page)
+            notes = rebuild(path)
         except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
             failed.append(name)
             print(f"failed after {time.monotonic() - start:.0f} s\n{error}", flush=True)
@@ -358,8 +251,6 @@ def main(arguments: list[str] | None = None) -> int:
     if failed:
         print(f"Failed: {', '.join(failed)}. Nothing was written for these.", file=sys.stderr)
         return 1
-    if options.pages is not None:
-        print(f"The pages are in {options.pages}/; open {page_path(paths[0], options.pages)} first.")
     return 0
 
 

@@ -18,7 +18,8 @@ PAGES = [path.relative_to(SITE).as_posix() for path in sorted(SITE.rglob("*.html
 PHONE = {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True}
 # The elements that stick out of the screen and of the box around them, where that cannot be scrolled sideways.
 FIND_CUT_OFF = """
-const wide = [...document.querySelectorAll("article *")].filter(one => one.getBoundingClientRect().right > innerWidth + 1);
+const right = one => one.getBoundingClientRect().right;
+const wide = [...document.querySelectorAll("article *")].filter(one => right(one) > innerWidth + 1);
 function scrolls(box) {
     const overflow = box ? getComputedStyle(box).overflowX : "hidden";
     return overflow == "visible" ? scrolls(box.parentElement) : overflow != "hidden";

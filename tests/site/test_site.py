@@ -94,6 +94,8 @@ def course(tmp_path_factory):
 @pytest.fixture(scope="module")
 def site(course):
     """The pages in English and, below `eo/`, in a language of which a single sentence is translated."""
+    with (course / "TEACHING.md").open("a", encoding="utf-8") as file:
+        file.write("\nInline $1 - \\frac{a}{b}$, and alone:\n\n$$\\sum_i x_i^2$$\n")
     made = build(course, "--catalogues", "eo")
     assert made.returncode == 0, made.stdout + made.stderr
     path = course / "site" / "locale" / "eo" / "LC_MESSAGES" / "notebooks" / "00_start_here.po"
@@ -188,6 +190,13 @@ def test_the_index_has_every_error_text_and_symptom(site):
     ]
     assert len(tags) > 200
     assert [tag for tag in tags if re.sub("[`*]", "", tag).lower() not in entries] == []
+
+
+def test_formulas_are_set_and_prices_are_none(pages):
+    assert [one["display"] for one in pages["TEACHING.html"].select("math")] == ["inline", "block"]
+    fraction, total = pages["TEACHING.html"].select("math mfrac, math munder, math munderover, math msub")[:2]
+    assert fraction.get_text() == "ab" and "∑" in total.get_text()
+    assert {name for name, page in pages.items() if page.select("math, .math")} == {"TEACHING.html"}
 
 
 def test_the_reference_has_every_public_function_of_a_module(pages):

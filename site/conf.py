@@ -11,7 +11,7 @@ project = "The YOLOv3 identity loss in Keras"
 author = "the yolo-identity-loss authors"
 language = "en"
 extensions = ["myst_nb", "autoapi.extension", "sphinx.ext.napoleon", "sphinx_copybutton", "course_pages"]
-smartquotes = False  # a quoted error text stays as it was printed
+smartquotes_action = "D"  # dashes alone: a quoted error text stays as it was printed
 html_domain_indices = False  # the modules are in the contents
 
 # The notebooks are shown as they were committed.
@@ -23,11 +23,13 @@ myst_heading_anchors = 4
 # The package is read, not imported: TensorFlow need not be there.
 autoapi_dirs = [str(ROOT / "yolo_helpers")]
 autoapi_root = "reference"
-autoapi_options = ["members", "show-module-summary"]
+autoapi_options = ["members", "show-module-summary", "imported-members"]
 autoapi_add_toctree_entry = False
 napoleon_use_ivar = True
 default_role = "code"
-suppress_warnings = ["autoapi.python_import_resolution"]
+python_use_unqualified_type_names = True
+# Constants are imported too, and have no page; a package shows again what its modules give it, and a link leads to one.
+suppress_warnings = ["autoapi.python_import_resolution", "ref.python"]
 
 html_math_renderer = "mathml"
 html_theme = "sphinx_book_theme"

@@ -19,6 +19,7 @@ FIRST_HEADING = re.compile(r"\A#+ .*$", re.M)
 TAG = re.compile(r"(?:error|symptom): (.*)")
 # A sentence, or more if that is short.
 DESCRIPTION = re.compile(r"\*The picture: (.{40,}?[.!?](?= |$)|.+)", re.S)
+MODULE = re.compile(r"(?<=^   )(/reference/(?:\w+/)*(\w+)/index)$", re.M)
 SET_UP = "Set-up, the same in every notebook"
 
 
@@ -89,6 +90,12 @@ def adapt(notebook: dict, page: str, links: Links, lessons: list[Lesson]) -> Non
         cell["source"] = f"{source[:at]}\n\n{entries}{source[at:]}" if entries else source
 
 
+def keep_columns(app, what, name, obj, options, lines):
+    """Set what a module's docstring indents after an empty line, formulas and lists in columns, as it stands there."""
+    if what in ("module", "package"):
+        lines[:] = re.sub(r"(?<=\n\n)(?=    \S)(?<!    )", ".. code-block:: text\n\n", "\n".join(lines)).split("\n")
+
+
 def write_formula(translator, node):
     """Write a formula as MathML, which browsers show and screen readers read without a script from another host."""
     display = "inline" if isinstance(node, nodes.math) else "block"
@@ -105,6 +112,8 @@ def setup(app):
             notebook = json.loads(source[0])
             adapt(notebook, page, links, lessons)
             source[0] = json.dumps(notebook)
+        elif page.startswith("reference/"):  # the sidebar has no room for names with their packages
+            source[0] = MODULE.sub(r"\2 <\1>", source[0])
 
     def add_projector(app, page, template, context, doctree):
         if doctree is not None:
@@ -114,5 +123,6 @@ def setup(app):
 
     app.add_html_math_renderer("mathml", (write_formula, None), (write_formula, None))
     app.connect("source-read", read)
+    app.connect("autodoc-process-docstring", keep_columns)
     app.connect("html-page-context", add_projector, priority=600)  # after the theme has made its buttons
     return {"parallel_read_safe": True, "parallel_write_safe": True}

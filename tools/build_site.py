@@ -132,7 +132,7 @@ class Links:
             The text. Links to other hosts stay as they are, and so does what leads nowhere. Colab's badges, which are
             fetched from another host, become words.
         """
-        return LINK.sub(lambda match: self._target(match[1], file), BADGE.sub(r"[Colab](\1)", text))
+        return LINK.sub(lambda match: self._target(match[1], file), BADGE.sub(r"[Open in Colab](\1)", text))
 
     def _target(self, link, file):
         path, mark, anchor = link.partition("#")

@@ -51,7 +51,7 @@ def links():
         (
             "README.md",
             "[![Open In Colab](https://example.org/badge.svg)](https://example.org)",
-            "[Colab](https://example.org)",
+            "[Open in Colab](https://example.org)",
         ),
     ],
 )

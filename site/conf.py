@@ -37,7 +37,7 @@ html_title = project
 html_baseurl = site()
 html_static_path = ["static"]
 html_css_files = ["course.css"]
-html_js_files = ["projector.js"]
+html_js_files = ["projector.js", "drawers.js"]
 templates_path = ["templates"]
 html_favicon = "static/favicon.svg"
 html_copy_source = True
@@ -52,6 +52,8 @@ html_theme_options = {
     "navbar_persistent": [],
     "search_bar_text": "An error text, a name, a question",
     "show_toc_level": 2,
+    "shorten_urls": False,
+    "footer_content_items": [],
 }
 
 locale_dirs = [str(ROOT / "site" / "locale")]

@@ -11,14 +11,14 @@ from pathlib import Path, PurePosixPath
 
 from docutils import nodes
 from latex2mathml.converter import convert
+from sphinx import addnodes
 
-from tools.build_site import BADGE, Lesson, Links, read_lessons
+from tools.build_site import BADGE, HEADING, Lesson, Links, read_lessons, slug
 
 TITLE = re.compile(r"^# .*$", re.M)
-FIRST_HEADING = re.compile(r"\A#+ .*$", re.M)
 TAG = re.compile(r"(?:error|symptom): (.*)")
 # A sentence, or more if that is short.
-DESCRIPTION = re.compile(r"\*The picture: (.{40,}?[.!?](?= |$)|.+)", re.S)
+DESCRIPTION = re.compile(r"\*The picture: (.{40,}?[.!?](?= |$)|.+)")
 MODULE = re.compile(r"(?<=^   )(/reference/(?:\w+/)*(\w+)/index)$", re.M)
 SET_UP = "Set-up, the same in every notebook"
 
@@ -28,13 +28,18 @@ def plain(markdown: str) -> str:
     return " ".join(re.sub(r"[*`]|\]\([^)]*\)|\[", "", markdown).split())
 
 
+def first_paragraph(cell: dict) -> str:
+    """Return the first paragraph of a text cell, as one line."""
+    return "".join(cell["source"]).partition("\n\n")[0].replace("\n", " ")
+
+
 def index_entry(text: str) -> str:
     """Return the directive that puts a text into the site's index; the search finds it first, in small letters."""
     return f"```{{index}} ! single: {plain(text).replace(';', ',')}\n```\n\n"
 
 
 def course_bar(page: str, lessons: list[Lesson], colab: str) -> str:
-    """Return the line below a title: where on the road one is, how long it takes, where to run it.
+    """Return the line below a title: where on the road one is, and where to run the lesson.
 
     Args:
         page: name of the page.
@@ -45,7 +50,7 @@ def course_bar(page: str, lessons: list[Lesson], colab: str) -> str:
         A paragraph in MyST's Markdown.
     """
     file = PurePosixPath(page).name
-    run = f"[Run it on Colab]({colab}) · {{download}}`Download <{file}.ipynb>`"
+    run = f"[Open in Colab]({colab}) · {{download}}`The notebook <{file}.ipynb>`"
     if solved := next((lesson for lesson in lessons if lesson.solutions == page), None):
         return f"{{.course-bar .solutions}}\n**Solutions** of [{solved.title}](/{solved.page}.ipynb) · {run}"
     here = next(lesson for lesson in lessons if lesson.page == page)
@@ -55,7 +60,7 @@ def course_bar(page: str, lessons: list[Lesson], colab: str) -> str:
         place = f"The road: {' '.join(steps)}"
     else:
         place = "Further lesson"
-    return f"{{.course-bar}}\n{place} · {here.reading} minutes to read, {here.running} to run · {run}"
+    return f"{{.course-bar}}\n{place} · {run}"
 
 
 def adapt(notebook: dict, page: str, links: Links, lessons: list[Lesson]) -> None:
@@ -74,7 +79,7 @@ def adapt(notebook: dict, page: str, links: Links, lessons: list[Lesson]) -> Non
             if source.startswith(f"# {SET_UP}"):
                 folded = {"code_prompt_show": f"{SET_UP}: show", "code_prompt_hide": f"{SET_UP}: hide"}
                 cell["metadata"] = {"tags": ["hide-input"], "mystnb": folded}
-            elif below and (said := DESCRIPTION.match("".join(below["source"]).replace("\n", " "))):
+            elif below and (said := DESCRIPTION.match(first_paragraph(below))):
                 cell["metadata"]["mystnb"] = {"image": {"alt": plain(said[1])}}
             continue
         if badge := BADGE.search(source):
@@ -84,10 +89,19 @@ def adapt(notebook: dict, page: str, links: Links, lessons: list[Lesson]) -> Non
             source = f"{source[: title.end()]}\n\n{bar}\n{source[title.end() :]}"
         source = links.in_text(source, f"{page}.ipynb")
         tags = [TAG.fullmatch(tag) for tag in cell["metadata"].get("tags", [])]
-        entries = "".join(index_entry(tag[1]) for tag in tags if tag)
-        heading = FIRST_HEADING.match(source)
+        said = [tag[1] for tag in tags if tag]
+        if heading := HEADING.match(source):
+            said += links.questions.get((f"{page}.ipynb", slug(heading[2])), [])
         at = heading.end() if heading else 0
+        entries = "".join(map(index_entry, said))
         cell["source"] = f"{source[:at]}\n\n{entries}{source[at:]}" if entries else source
+
+
+def point_to_headings(app, doctree):
+    """Let the entries of the index lead to the heading above them, which says what the reader came for."""
+    for node in doctree.findall(addnodes.index):
+        if isinstance(section := node.parent, nodes.section):
+            node["entries"] = [(kind, text, section["ids"][0], *rest) for kind, text, _, *rest in node["entries"]]
 
 
 def keep_columns(app, what, name, obj, options, lines):
@@ -123,6 +137,7 @@ def setup(app):
 
     app.add_html_math_renderer("mathml", (write_formula, None), (write_formula, None))
     app.connect("source-read", read)
+    app.connect("doctree-read", point_to_headings)
     app.connect("autodoc-process-docstring", keep_columns)
     app.connect("html-page-context", add_projector, priority=600)  # after the theme has made its buttons
     return {"parallel_read_safe": True, "parallel_write_safe": True}

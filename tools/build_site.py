@@ -38,6 +38,9 @@ ROW = re.compile(
     r"^\| \[(?P<title>[^]]+)\]\(notebooks/(?P<name>[\w/]+)\.ipynb\) .*\| (?P<reading>\d+) \| (?P<running>\d+) \|", re.M
 )
 HEADING = re.compile(r"^#(#*) (.*)$", re.M)
+QUESTIONS = "notebooks/README.md"
+# A row of its table: the question, a link to the lesson, and the headings that answer it.
+QUESTION = re.compile(r"^\| Q\d\d (?P<text>.*) \| \[[^]]+\]\((?P<file>[^)]+)\) \| (?P<headings>.*) \|$", re.M)
 BADGE = re.compile(r"\[!\[Open In Colab\]\([^)]*\)\]\(([^)]*)\)")
 # A target may hold brackets of its own, in pairs, and no space: what has one is code, such as `[0](body, settings)`.
 LINK = re.compile(r"(?<=\]\()((?:[^()\s]|\([^()\s]*\))+)(?=\))")
@@ -87,7 +90,7 @@ def split_readme(text: str) -> dict[str, str]:
         For each part its anchor, such as `ways-to-use-it`, and its text, whose headings have moved up by one level.
     """
     parts = re.split(r"^(?=## )", text, flags=re.M)[1:]
-    return {github_slugify(HEADING.match(part)[2]): re.sub(r"^##", "#", part, flags=re.M) for part in parts}
+    return {slug(HEADING.match(part)[2]): re.sub(r"^##", "#", part, flags=re.M) for part in parts}
 
 
 def find_sources(root: Path = ROOT) -> list[str]:
@@ -104,6 +107,17 @@ def find_sources(root: Path = ROOT) -> list[str]:
     return [*TEXTS, *PICTURES, *sorted(found)]
 
 
+def slug(heading: str) -> str:
+    """Return a heading's anchor, as GitHub and MyST make it."""
+    return github_slugify(re.sub(r"[*`]", "", heading))
+
+
+def link_headings(row: re.Match) -> str:
+    """Return a row of the table of questions whose headings are links."""
+    links = [f"[{heading}]({row['file']}#{slug(heading)})" for heading in row["headings"].split("; ")]
+    return row[0].removesuffix(f"{row['headings']} |") + "<br>".join(links) + " |"
+
+
 class Links:
     """Where a link of the repository leads on the site."""
 
@@ -117,9 +131,11 @@ class Links:
         self.repository = repository(root)
         self.parts = split_readme((root / "README.md").read_text(encoding="utf-8"))
         self.files = find_sources(root)
-        self.part_of = {
-            github_slugify(title): part for part, text in self.parts.items() for _, title in HEADING.findall(text)
-        }
+        self.questions = {}  # (file, slug of a heading) to the questions that are answered there
+        for row in QUESTION.finditer((root / QUESTIONS).read_text(encoding="utf-8")):
+            for heading in row["headings"].split("; "):
+                self.questions.setdefault((f"notebooks/{row['file']}", slug(heading)), []).append(row["text"])
+        self.part_of = {slug(title): part for part, text in self.parts.items() for _, title in HEADING.findall(text)}
 
     def in_text(self, text: str, file: str) -> str:
         """Return a text with links that lead to pages of the site, or to the repository where the site has none.
@@ -140,14 +156,14 @@ class Links:
             return link
         to = posixpath.normpath(posixpath.join(posixpath.dirname(file), path)) if path else file
         # JupyterLab's anchor is a heading's text with dashes, GitHub's is its slug: both have one slug.
-        slug = github_slugify(unquote(anchor))
+        place = github_slugify(unquote(anchor))
         if to == "README.md":
-            part = self.part_of.get(slug, LESSONS)
-            return ("/index.md" if part == LESSONS else f"/{part}.md") + mark + slug
+            part = self.part_of.get(place, LESSONS)
+            return ("/index.md" if part == LESSONS else f"/{part}.md") + mark + place
         if not path:
-            return f"#{slug}"
+            return f"#{place}"
         if to in self.files:
-            return f"/{to}{mark}{slug}"
+            return f"/{to}{mark}{place}"
         return f"{self.repository}/blob/main/{to}{mark}{anchor}" if (self.root / to).exists() else link
 
 
@@ -170,6 +186,7 @@ def contents(lessons: list[Lesson]) -> str:
     """
     return "\n".join(
         [
+            toctree("The road", [(lesson.title, f"/{lesson.page}") for lesson in lessons if lesson.is_road]),
             toctree(
                 "Look it up",
                 [
@@ -178,14 +195,13 @@ def contents(lessons: list[Lesson]) -> str:
                     ("Index", "genindex"),
                 ],
             ),
-            toctree("The road", [(lesson.title, f"/{lesson.page}") for lesson in lessons if lesson.is_road]),
             toctree("Further lessons", [(lesson.title, f"/{lesson.page}") for lesson in lessons if not lesson.is_road]),
             toctree(
                 "Use it",
                 [
                     ("Ways to use it", "/ways-to-use-it"),
-                    ("Your own photographs", "/train-on-your-own-photographs"),
-                    ("When something goes wrong", "/when-something-goes-wrong"),
+                    ("When it does not start", "/when-it-does-not-start"),
+                    ("Train on your own photographs", "/train-on-your-own-photographs"),
                     ("For teachers", "/TEACHING"),
                     ("Solutions", f"/{SOLUTIONS}"),
                 ],
@@ -219,6 +235,9 @@ def gather(folder: Path, root: Path = ROOT) -> None:
         for name in links.files
         if name.endswith(".md")
     }
+    # The lessons are in the sidebar and on the first page.
+    questions = (root / QUESTIONS).read_text(encoding="utf-8").partition("\n## ")[2]
+    pages[QUESTIONS] = links.in_text("# " + QUESTION.sub(link_headings, questions), QUESTIONS)
     first = (root / "site" / "index.md").read_text(encoding="utf-8")
     table = pages.pop(f"{LESSONS}.md").partition("\n")[2].strip()  # without its heading
     pages["index.md"] = f"{first.replace('<!-- lessons -->', table)}\n{contents(lessons)}"

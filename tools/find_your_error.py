@@ -24,14 +24,14 @@ KINDS = ("error: ", "symptom: ")
 HEADING = re.compile(r"^(#+) (.*)$", re.MULTILINE)
 START = """# Find your error
 
-Search this page (Ctrl+F) for a few words of what your screen shows, without numbers, quotes and names of your own. Of a
-long text take the last line: `Exception encountered when calling …` and `Graph execution error` only wrap it.
-`This type` is what a cell of the course prints, the rest is what people see or type. The last column is the heading of
-the cells that show it, in case your viewer opens the lesson at its top.
+<!-- Written from the lessons by python tools/find_your_error.py. -->
 
-[Questions that people ask](README.md#questions-that-people-ask-and-where-they-are-answered) have a list of their own.
-What may fail while you install is in [README](../README.md#when-something-goes-wrong). This page is written from the
-lessons by `python tools/find_your_error.py`.
+Look for a few words of what your screen shows, without numbers, quotes and names of your own. Of a long text take the
+last line: `Exception encountered when calling …` and `Graph execution error` only wrap it. What a cell of the course
+prints is in `this type`, what people see or say is not. The last column names the heading below which cells show it.
+
+[Questions that people ask](README.md#questions-that-people-ask-and-where-they-are-answered) have a list of their own,
+and so has what fails while you install: [when it does not start](../README.md#when-it-does-not-start).
 
 Five functions of `yolo_helpers.diagnosis` ask your own model and data; the lessons show how to call them:
 

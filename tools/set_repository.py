@@ -1,4 +1,4 @@
-"""Give the course its address: rewrites pyproject.toml, the Colab badges, the set-up cells, README.md and CITATION.cff.
+"""Give the course its address: rewrites pyproject.toml, the Colab badges, the set-up cells, texts and CITATION.cff.
 
 python tools/set_repository.py https://github.com/someone/yolo-identity-loss
 """
@@ -12,7 +12,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 # The Colab badges need a repository on GitHub, so no other address is taken.
 ADDRESS = re.compile(r"https://github\.com/([A-Za-z0-9](?:-?[A-Za-z0-9]){0,38}/[A-Za-z0-9._-]*[A-Za-z0-9_-])")
-# README.md says what does not work while the owner is a placeholder; the note goes when the owner is known.
+# README.md and the site's first page say what does not work while the owner is a placeholder; the note then goes.
 PLACEHOLDER = "OWNER"
 NOTE = re.compile(r"<!-- placeholder -->.*?<!-- /placeholder -->\n*", re.DOTALL)
 
@@ -47,7 +47,16 @@ def files_with_address(root: Path = ROOT) -> list[Path]:
     Args:
         root: folder of the course.
     """
-    patterns = ("*.toml", "*.md", "*.cff", "data/*.md", ".github/**/*.yml", ".github/**/*.md", "notebooks/**/*.ipynb")
+    patterns = (
+        "*.toml",
+        "*.md",
+        "*.cff",
+        "data/*.md",
+        "site/*.md",
+        ".github/**/*.yml",
+        ".github/**/*.md",
+        "notebooks/**/*.ipynb",
+    )
     found = (path for pattern in patterns for path in root.glob(pattern))
     return sorted(path for path in found if ".ipynb_checkpoints" not in path.parts)
 

@@ -1,9 +1,16 @@
-// The projector view: large letters, one section a screen. PageDown and PageUp, which a presenter's remote sends, scroll
-// within a long section and then go on to the next; the arrows go there at once; Escape leaves.
+// The projector view: large letters, one section a screen. The arrows, and PageDown and PageUp, which a presenter's
+// remote sends, scroll within a long section and then go on to the next one; Escape leaves. A link to another lesson
+// keeps the view.
 const projector = (() => {
+  const KEPT = "projector"; // in this tab
   let screens = [], now = 0, bar;
 
   const isOn = () => document.body.classList.contains("projector");
+  const left = (step) => (step > 0 ? document.documentElement.scrollHeight - innerHeight - scrollY : scrollY);
+
+  function say() {
+    bar.querySelector("output").textContent = `${now + 1} / ${screens.length}${left(1) > 2 ? " ↓" : ""}`;
+  }
 
   function show(number) {
     screens[now].classList.remove("projector-now");
@@ -13,9 +20,13 @@ const projector = (() => {
     document.querySelectorAll(".projector-around").forEach((one) => one.classList.remove("projector-around"));
     for (let one = screens[now].parentElement.closest("section"); one; one = one.parentElement.closest("section"))
       one.classList.add("projector-around");
-    bar.querySelector("output").textContent = `${now + 1} / ${screens.length}`;
-    history.replaceState(null, "", now ? `#${screens[now].id}` : location.pathname + location.search);
-    scrollTo(0, 0);
+    scrollTo({ top: 0, behavior: "instant" });
+    say();
+  }
+
+  function turn(step) {
+    if (left(step) > 2) scrollBy({ top: step * innerHeight * 0.8, behavior: "instant" });
+    else show(now + step);
   }
 
   function button(text, label, action) {
@@ -26,48 +37,44 @@ const projector = (() => {
   }
 
   function enter() {
-    screens = [...document.querySelectorAll("#main-content section, article section")];
+    screens = [...document.querySelectorAll("article section")];
     if (!screens.length) return;
-    const top = (one) => one.getBoundingClientRect().top;
-    const started = screens.findLastIndex((one) => top(one) < innerHeight / 3);
+    const started = screens.findLastIndex((one) => one.getBoundingClientRect().top < innerHeight / 3);
     bar = document.createElement("nav");
     bar.className = "projector-bar";
     bar.setAttribute("aria-label", "Projector");
     bar.append(
-      button("‹", "Section before (←)", () => show(now - 1)),
+      button("‹", "Back (←)", () => turn(-1)),
       document.createElement("output"),
-      button("›", "Next section (→)", () => show(now + 1)),
+      button("›", "On (→)", () => turn(1)),
       button("×", "Leave (Esc)", leave),
     );
     document.body.append(bar);
     document.body.classList.add("projector");
+    sessionStorage.setItem(KEPT, "on");
     now = 0;
     show(Math.max(0, started));
   }
 
   function leave() {
     document.body.classList.remove("projector");
+    sessionStorage.removeItem(KEPT);
     bar.remove();
     screens[now].scrollIntoView();
-  }
-
-  function turn(step) {
-    const page = document.documentElement;
-    const left = step > 0 ? page.scrollHeight - innerHeight - scrollY : scrollY;
-    if (left > 2) scrollBy(0, step * innerHeight * 0.85);
-    else show(now + step);
   }
 
   document.addEventListener("keydown", (event) => {
     if (!isOn() || event.ctrlKey || event.altKey || event.metaKey || event.target.matches?.("input")) return;
     const act = {
-      ArrowRight: () => show(now + 1), ArrowLeft: () => show(now - 1), Escape: leave,
-      PageDown: () => turn(1), PageUp: () => turn(-1), Home: () => show(0), End: () => show(screens.length - 1),
+      ArrowRight: () => turn(1), PageDown: () => turn(1), ArrowLeft: () => turn(-1), PageUp: () => turn(-1),
+      Home: () => show(0), End: () => show(screens.length - 1), Escape: leave,
     }[event.key];
     if (!act) return;
     event.preventDefault();
     act();
   });
+  addEventListener("scroll", () => isOn() && say());
+  addEventListener("load", () => sessionStorage.getItem(KEPT) && enter());
 
   return { toggle: () => (isOn() ? leave() : enter()) };
 })();

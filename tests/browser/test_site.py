@@ -110,6 +110,8 @@ def test_page(browser, address, page):
             "ValueError: No gradients provided for any variable. The variables are ['dense/kernel:0', 'dense/bias:0']",
             "further/training_goes_wrong.html#no-gradients-provided-for-any-variable",
         ),
+        ("what does lambda y_true, y_pred: y_pred do", "00_start_here.html#the-answer"),
+        ("train custom dataset", "04_train_yours.html"),
         ("sample_weight", "further/losses_weights_and_masks.html"),
     ],
 )
@@ -134,20 +136,44 @@ def test_code_is_copied_by_a_button(browser, address):
     WebDriverWait(browser, 10).until(lambda _: browser.execute_async_script(read).strip() == code.text.strip())
 
 
-def test_projector_shows_one_section_a_screen(browser, address):
-    browser.get(f"{address}/notebooks/00_start_here.html")
-
+def test_projector_shows_one_section_after_the_other(browser, address):
     def seen():
         headings = browser.find_elements(By.CSS_SELECTOR, "article :is(h1, h2, h3)")
         return [one.text.rstrip("#") for one in headings if one.is_displayed()]
 
+    def counter():
+        return browser.find_element(By.CSS_SELECTOR, ".projector-bar output").text
+
+    browser.get(f"{address}/notebooks/00_start_here.html")
     whole = seen()
     browser.find_element(By.CSS_SELECTOR, ".btn-projector-button").click()
-    body = browser.find_element(By.TAG_NAME, "body")
-    shown = []
-    for _ in whole:
-        shown += seen()
-        body.send_keys(Keys.ARROW_RIGHT)
-    assert shown == whole and len(whole) > 5
-    body.send_keys(Keys.ESCAPE)
+    shown, screens = [], 0
+    while True:
+        title = seen()
+        assert len(title) == 1
+        shown += [] if title == shown[-1:] else title
+        if counter() == f"{len(whole)} / {len(whole)}":  # and nothing below
+            break
+        browser.find_element(By.TAG_NAME, "body").send_keys(Keys.ARROW_RIGHT)
+        screens += 1
+        assert screens < 20 * len(whole)
+    assert shown == whole and screens > len(whole) > 5
+    # The view stays on while one goes from lesson to lesson, until it is left.
+    browser.get(f"{address}/notebooks/01_loss_signatures.html")
+    WebDriverWait(browser, 10).until(lambda _: counter().startswith("1 / "))
+    browser.find_element(By.TAG_NAME, "body").send_keys(Keys.ESCAPE)
+    browser.get(f"{address}/notebooks/00_start_here.html")
     assert seen() == whole
+
+
+def test_a_drawer_closes_when_its_entry_is_chosen(browser, address):
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", PHONE)
+    try:
+        browser.get(f"{address}/notebooks/00_start_here.html")
+        browser.find_element(By.CSS_SELECTOR, ".bd-header-article .secondary-toggle").click()
+        drawer = browser.find_element(By.CSS_SELECTOR, "dialog[open]")
+        drawer.find_element(By.PARTIAL_LINK_TEXT, "The answer").click()
+        WebDriverWait(browser, 10).until(lambda _: not browser.find_elements(By.CSS_SELECTOR, "dialog[open]"))
+        assert browser.current_url.endswith("#the-answer")
+    finally:
+        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})

@@ -58,9 +58,11 @@
     if (!sections) prepare(index);
     const others = search(query, terms, ...more);
     const words = splitQuery(query.toLowerCase());
-    const pairs = words.flatMap((word, n) =>
-      [word, words[n + 1] ?? "a"].some((one) => stopwords.has(one)) ? [] : ` ${word} ${words[n + 1]} `,
-    );
+    const pairs = words
+      .slice(1)
+      .map((word, n) => [words[n], word])
+      .filter((pair) => !pair.some((one) => stopwords.has(one)))
+      .map((pair) => ` ${pair.join(" ")} `);
     const asked = { stems: stems(query), spaced: spaced(query), pairs };
     const covered = coverage(terms, index);
     const best = new Map(); // the best place of each page

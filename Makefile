@@ -92,8 +92,9 @@ notebooks: .venv
 site: .venv-site
 	@.venv-site/bin/python tools/build_site.py
 
+# A shell may have a variable of this name for other ends: only what the command line says counts.
 catalogues: .venv-site
-	@.venv-site/bin/python tools/build_site.py --catalogues "$(LANGUAGE)"
+	@.venv-site/bin/python tools/build_site.py --catalogues "$(if $(filter command,$(origin LANGUAGE)),$(LANGUAGE))"
 
 bench: .venv
 	@$(PY) -m benchmarks.all

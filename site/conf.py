@@ -3,12 +3,11 @@
 import sys
 from pathlib import Path
 
-from tools.set_repository import ROOT, repository, site
+from tools.set_repository import ROOT, repository
 
 sys.path.append(str(Path(__file__).parent))  # for course_pages
 
 project = "The YOLOv3 identity loss in Keras"
-author = "the yolo-identity-loss authors"
 language = "en"
 extensions = ["myst_nb", "autoapi.extension", "sphinx.ext.napoleon", "sphinx_copybutton", "course_pages"]
 smartquotes_action = "D"  # dashes alone: a quoted error text stays as it was printed
@@ -19,6 +18,7 @@ nb_execution_mode = "off"
 nb_merge_streams = True
 myst_enable_extensions = ["attrs_block", "dollarmath"]
 myst_heading_anchors = 4
+myst_dmath_allow_space = myst_dmath_allow_digits = False  # $5 is a price
 
 # The package is read, not imported: TensorFlow need not be there.
 autoapi_dirs = [str(ROOT / "yolo_helpers")]
@@ -34,13 +34,11 @@ suppress_warnings = ["autoapi.python_import_resolution", "ref.python"]
 html_math_renderer = "mathml"
 html_theme = "sphinx_book_theme"
 html_title = project
-html_baseurl = site()
 html_static_path = ["static"]
 html_css_files = ["course.css"]
 html_js_files = ["projector.js", "drawers.js"]
 templates_path = ["templates"]
 html_favicon = "static/favicon.svg"
-html_copy_source = True
 html_show_sphinx = False
 html_context = {"default_mode": "auto"}
 html_theme_options = {
@@ -54,6 +52,7 @@ html_theme_options = {
     "show_toc_level": 2,
     "shorten_urls": False,
     "footer_content_items": [],
+    "primary_sidebar_end": ["languages.html"],
 }
 
 locale_dirs = [str(ROOT / "site" / "locale")]

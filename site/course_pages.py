@@ -12,9 +12,12 @@ from pathlib import Path, PurePosixPath
 from docutils import nodes
 from latex2mathml.converter import convert
 from sphinx import addnodes
+from sphinx.errors import SphinxError
+from sphinx.util.logging import getLogger
 
-from tools.build_site import BADGE, HEADING, Lesson, Links, read_lessons, slug
+from tools.site_sources import BADGE, HEADING, Lesson, Links, read_lessons, slug
 
+LOGGER = getLogger(__name__)
 TITLE = re.compile(r"^# .*$", re.M)
 TAG = re.compile(r"(?:error|symptom): (.*)")
 # A sentence, or more if that is short.
@@ -48,12 +51,17 @@ def course_bar(page: str, lessons: list[Lesson], colab: str) -> str:
 
     Returns:
         A paragraph in MyST's Markdown.
+
+    Raises:
+        SphinxError: README does not list the lesson.
     """
     file = PurePosixPath(page).name
     run = f"[Open in Colab]({colab}) · {{download}}`The notebook <{file}.ipynb>`"
     if solved := next((lesson for lesson in lessons if lesson.solutions == page), None):
         return f"{{.course-bar .solutions}}\n**Solutions** of [{solved.title}](/{solved.page}.ipynb) · {run}"
-    here = next(lesson for lesson in lessons if lesson.page == page)
+    here = next((lesson for lesson in lessons if lesson.page == page), None)
+    if here is None:
+        raise SphinxError(f"{page}.ipynb has no row in README's tables of lessons: add one, with its minutes.")
     if here.is_road:
         road = [lesson for lesson in lessons if lesson.is_road]
         steps = [f"**{one.title[:2]}**" if one == here else f"[{one.title[:2]}](/{one.page}.ipynb)" for one in road]
@@ -107,13 +115,16 @@ def point_to_headings(app, doctree):
 def keep_columns(app, what, name, obj, options, lines):
     """Set what a module's docstring indents after an empty line, formulas and lists in columns, as it stands there."""
     if what in ("module", "package"):
-        lines[:] = re.sub(r"(?<=\n\n)(?=    \S)(?<!    )", ".. code-block:: text\n\n", "\n".join(lines)).split("\n")
+        lines[:] = re.sub(r"(?<=\n\n)(?=    \S)", ".. code-block:: text\n\n", "\n".join(lines)).split("\n")
 
 
 def write_formula(translator, node):
     """Write a formula as MathML, which browsers show and screen readers read without a script from another host."""
-    display = "inline" if isinstance(node, nodes.math) else "block"
-    translator.body.append(convert(node.astext(), display=display))
+    try:
+        mathml = convert(node.astext(), display="inline" if isinstance(node, nodes.math) else "block")
+        translator.body.append(mathml)
+    except Exception as error:  # it has many
+        LOGGER.warning("the formula %s cannot be set (%r)", node.astext(), error, location=node)
     raise nodes.SkipNode
 
 
@@ -123,7 +134,12 @@ def setup(app):
 
     def read(app, page, source):
         if Path(app.env.doc2path(page)).suffix == ".ipynb":
-            notebook = json.loads(source[0])
+            try:
+                notebook = json.loads(source[0])
+            except ValueError as error:
+                raise SphinxError(
+                    f"{page}.ipynb is no whole notebook ({error}): mend it, or take it from git."
+                ) from error
             adapt(notebook, page, links, lessons)
             source[0] = json.dumps(notebook)
         elif page.startswith("reference/"):  # the sidebar has no room for names with their packages

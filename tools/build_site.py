@@ -1,297 +1,152 @@
 """Build the site to read, in build/site, from the committed notebooks and texts; nothing is executed or fetched.
 
-    python tools/build_site.py                    in English, and in each language that site/locale has a folder for
+    python tools/build_site.py                    in English, and in each language that site/locale has catalogues of
     python tools/build_site.py --catalogues de    write what is to be translated, new or changed, into site/locale/de
 
-Sphinx wants its sources in one folder: build/site-sources is made for it, with the notebooks as they are, README cut
-into a page for each of its parts, and site/index.md as the first page. Called by `make site`, in `.venv-site`.
+Called by `make site`, in `.venv-site`. The pages are built beside build/site, which is replaced when all are there.
 """
 
 import argparse
-import posixpath
 import re
 import shutil
 import sys
 from pathlib import Path
-from typing import NamedTuple
-from urllib.parse import unquote
 
-from myst_parser.slugs import github_slugify
+from babel import Locale, UnknownLocaleError
 from sphinx.cmd.build import main as sphinx_build
 from sphinx_intl.basic import update as write_catalogues
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # started by its path, Python looks in tools/ only
 
-from tools.set_repository import repository
+from tools.set_repository import ROOT, site
+from tools.site_sources import gather
 
-ROOT = Path(__file__).resolve().parents[1]
-BUILD = ROOT / "build"
-SITE = BUILD / "site"
-SOURCES = BUILD / "site-sources"
+SITE = ROOT / "build" / "site"
+WORK = ROOT / "build" / "site-work"
+SOURCES = ROOT / "build" / "site-sources"
 LOCALE = ROOT / "site" / "locale"
-TEXTS = ("TEACHING.md", "CONTRIBUTING.md", "data/README.md", "benchmarks/README.md")
-PICTURES = ("data/course.png",)
-# The part of README that stands on the first page; the other parts have pages of their own.
-LESSONS = "the-lessons"
-SOLUTIONS = "notebooks/solutions/index"
-ROW = re.compile(
-    r"^\| \[(?P<title>[^]]+)\]\(notebooks/(?P<name>[\w/]+)\.ipynb\) .*\| (?P<reading>\d+) \| (?P<running>\d+) \|", re.M
-)
-HEADING = re.compile(r"^#(#*) (.*)$", re.M)
-QUESTIONS = "notebooks/README.md"
-# A row of its table: the question, a link to the lesson, and the headings that answer it.
-QUESTION = re.compile(r"^\| Q\d\d (?P<text>.*) \| \[[^]]+\]\((?P<file>[^)]+)\) \| (?P<headings>.*) \|$", re.M)
-BADGE = re.compile(r"\[!\[Open In Colab\]\([^)]*\)\]\(([^)]*)\)")
-# A target may hold brackets of its own, in pairs, and no space: what has one is code, such as `[0](body, settings)`.
-LINK = re.compile(r"(?<=\]\()((?:[^()\s]|\([^()\s]*\))+)(?=\))")
+# What a line of a catalogue may be. Sphinx would drop other ones, or their last letter, without a word.
+CATALOGUE_LINE = re.compile(r"""\s*(#.*|((msg(ctxt|id|id_plural|str)|msgstr\[\d\]) )?"([^"\\]|\\.)*"\s*)?""")
+NOT_BUILT = """The site was not built: mend what is named above, then call this again.
+A page in build/site-sources has the name of the file that it is made from, or of a part of README.md. Line 860018 of a
+notebook is line 18 of its cell 86, counted from 0. In a translation the fault may be in the page's catalogue."""
 
 
-class Lesson(NamedTuple):
-    """A row of README's tables."""
-
-    title: str  # as short as the sidebar wants it
-    name: str  # of the notebook, in `notebooks/`, without .ipynb
-    reading: int  # minutes
-    running: int
-
-    @property
-    def page(self) -> str:
-        """Name of its page."""
-        return f"notebooks/{self.name}"
-
-    @property
-    def solutions(self) -> str:
-        """Name of the page with the answers."""
-        return f"notebooks/solutions/{self.name.rpartition('/')[2]}"
-
-    @property
-    def is_road(self) -> bool:
-        """Whether it is one of the lessons for everyone."""
-        return "/" not in self.name
+class CatalogueError(Exception):
+    """A catalogue cannot be used; the message is one sentence that names file and line."""
 
 
-def read_lessons(root: Path = ROOT) -> list[Lesson]:
-    """List the lessons in the order of README's tables.
+def check_language(code: str) -> str:
+    """Return the code of a language, such as de or pt_BR.
 
     Args:
-        root: folder of the course.
+        code: what a translator gave.
+
+    Raises:
+        ValueError: it is no such code, or that of the course's own language.
     """
-    rows = ROW.finditer((root / "README.md").read_text(encoding="utf-8"))
-    return [Lesson(row["title"], row["name"], int(row["reading"]), int(row["running"])) for row in rows]
+    try:
+        if not re.fullmatch(r"[a-z]{2,3}(_[A-Z]\w+)?", code) or Locale.parse(code).language == "en":
+            raise ValueError
+    except (ValueError, UnknownLocaleError):
+        raise ValueError(
+            f"{code!r} is no language to translate into: give its code, such as make catalogues LANGUAGE=de."
+        ) from None
+    return code
 
 
-def split_readme(text: str) -> dict[str, str]:
-    """Cut README at its headings of the second level; what stands before the first is left out.
+def find_translations(locale: Path = LOCALE) -> list[str]:
+    """List the languages that have catalogues, after a look at each line of these.
 
     Args:
-        text: README, in Markdown.
+        locale: folder with a folder for each language.
 
-    Returns:
-        For each part its anchor, such as `ways-to-use-it`, and its text, whose headings have moved up by one level.
+    Raises:
+        CatalogueError: a line is none of a catalogue.
+        ValueError: a folder is named after no language.
     """
-    parts = re.split(r"^(?=## )", text, flags=re.M)[1:]
-    return {slug(HEADING.match(part)[2]): re.sub(r"^##", "#", part, flags=re.M) for part in parts}
+    found = sorted({path.relative_to(locale).parts[0] for path in locale.rglob("*.po")})
+    for path in sorted(locale.rglob("*.po")):
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+            if not CATALOGUE_LINE.fullmatch(line):
+                raise CatalogueError(
+                    f"{path.relative_to(locale.parents[1])}, line {number}: {line[:40]!r} is no line of a catalogue: "
+                    "a text stands between two quotes, and a quote inside it has a backslash before it."
+                )
+    return [check_language(code) for code in found]
 
 
-def find_sources(root: Path = ROOT) -> list[str]:
-    """List the files of the repository that the site shows, besides README.
+def run_sphinx(builder: str, language: str, into: Path, languages: list[str] = ()) -> int:
+    """Let Sphinx read the sources anew; from what it kept, it would make an index without half of the entries.
 
-    Args:
-        root: folder of the course.
-
-    Returns:
-        Their paths, from the course's folder on.
-    """
-    notebooks = [*(root / "notebooks").rglob("*.ipynb"), *(root / "notebooks").glob("*.md")]
-    found = [path.relative_to(root).as_posix() for path in notebooks if ".ipynb_checkpoints" not in path.parts]
-    return [*TEXTS, *PICTURES, *sorted(found)]
-
-
-def slug(heading: str) -> str:
-    """Return a heading's anchor, as GitHub and MyST make it."""
-    return github_slugify(re.sub(r"[*`]", "", heading))
-
-
-def link_headings(row: re.Match) -> str:
-    """Return a row of the table of questions whose headings are links."""
-    links = [f"[{heading}]({row['file']}#{slug(heading)})" for heading in row["headings"].split("; ")]
-    return row[0].removesuffix(f"{row['headings']} |") + "<br>".join(links) + " |"
-
-
-class Links:
-    """Where a link of the repository leads on the site."""
-
-    def __init__(self, root: Path = ROOT):
-        """Look what the site has.
-
-        Args:
-            root: folder of the course.
-        """
-        self.root = root
-        self.repository = repository(root)
-        self.parts = split_readme((root / "README.md").read_text(encoding="utf-8"))
-        self.files = find_sources(root)
-        self.questions = {}  # (file, slug of a heading) to the questions that are answered there
-        for row in QUESTION.finditer((root / QUESTIONS).read_text(encoding="utf-8")):
-            for heading in row["headings"].split("; "):
-                self.questions.setdefault((f"notebooks/{row['file']}", slug(heading)), []).append(row["text"])
-        self.part_of = {slug(title): part for part, text in self.parts.items() for _, title in HEADING.findall(text)}
-
-    def in_text(self, text: str, file: str) -> str:
-        """Return a text with links that lead to pages of the site, or to the repository where the site has none.
-
-        Args:
-            text: Markdown.
-            file: the file in the repository that holds it, `notebooks/README.md` say.
-
-        Returns:
-            The text. Links to other hosts stay as they are, and so does what leads nowhere. Colab's badges, which are
-            fetched from another host, become words.
-        """
-        return LINK.sub(lambda match: self._target(match[1], file), BADGE.sub(r"[Open in Colab](\1)", text))
-
-    def _target(self, link, file):
-        path, mark, anchor = link.partition("#")
-        if re.match(r"[a-z]+:", path):
-            return link
-        to = posixpath.normpath(posixpath.join(posixpath.dirname(file), path)) if path else file
-        # JupyterLab's anchor is a heading's text with dashes, GitHub's is its slug: both have one slug.
-        place = github_slugify(unquote(anchor))
-        if to == "README.md":
-            part = self.part_of.get(place, LESSONS)
-            return ("/index.md" if part == LESSONS else f"/{part}.md") + mark + place
-        if not path:
-            return f"#{place}"
-        if to in self.files:
-            return f"/{to}{mark}{place}"
-        return f"{self.repository}/blob/main/{to}{mark}{anchor}" if (self.root / to).exists() else link
-
-
-def toctree(caption: str, entries: list[tuple[str, str]]) -> str:
-    """Return a group of the table of contents, which the sidebar shows, in MyST's Markdown.
-
-    Args:
-        caption: heading of the group; empty for none.
-        entries: pairs of a title and the name of a page.
-    """
-    options = [":hidden:", *([f":caption: {caption}"] if caption else [])]
-    return "\n".join(["```{toctree}", *options, "", *(f"{title} <{page}>" for title, page in entries), "```", ""])
-
-
-def contents(lessons: list[Lesson]) -> str:
-    """Return the table of contents of the site, in MyST's Markdown.
-
-    Args:
-        lessons: see read_lessons.
-    """
-    return "\n".join(
-        [
-            toctree("The road", [(lesson.title, f"/{lesson.page}") for lesson in lessons if lesson.is_road]),
-            toctree(
-                "Look it up",
-                [
-                    ("Find your error", "/notebooks/FIND_YOUR_ERROR"),
-                    ("Questions that people ask", "/notebooks/README"),
-                    ("Index", "genindex"),
-                ],
-            ),
-            toctree("Further lessons", [(lesson.title, f"/{lesson.page}") for lesson in lessons if not lesson.is_road]),
-            toctree(
-                "Use it",
-                [
-                    ("Ways to use it", "/ways-to-use-it"),
-                    ("When it does not start", "/when-it-does-not-start"),
-                    ("Train on your own photographs", "/train-on-your-own-photographs"),
-                    ("For teachers", "/TEACHING"),
-                    ("Solutions", f"/{SOLUTIONS}"),
-                ],
-            ),
-            toctree(
-                "Behind it",
-                [
-                    ("The package yolo_helpers", "/reference/yolo_helpers/index"),
-                    ("What was measured", "/benchmarks/README"),
-                    ("The data", "/data/README"),
-                    ("Where things are", "/where-things-are"),
-                    ("Contributing", "/CONTRIBUTING"),
-                    ("Licence", "/licence"),
-                ],
-            ),
-        ]
-    )
-
-
-def gather(folder: Path, root: Path = ROOT) -> None:
-    """Write the sources of the site.
-
-    Args:
-        folder: where to; it is made.
-        root: folder of the course.
-    """
-    links, lessons = Links(root), read_lessons(root)
-    pages = {f"{part}.md": links.in_text(text, "README.md") for part, text in links.parts.items()}
-    pages |= {
-        name: links.in_text((root / name).read_text(encoding="utf-8"), name)
-        for name in links.files
-        if name.endswith(".md")
-    }
-    # The lessons are in the sidebar and on the first page.
-    questions = (root / QUESTIONS).read_text(encoding="utf-8").partition("\n## ")[2]
-    pages[QUESTIONS] = links.in_text("# " + QUESTION.sub(link_headings, questions), QUESTIONS)
-    first = (root / "site" / "index.md").read_text(encoding="utf-8")
-    table = pages.pop(f"{LESSONS}.md").partition("\n")[2].strip()  # without its heading
-    pages["index.md"] = f"{first.replace('<!-- lessons -->', table)}\n{contents(lessons)}"
-    solutions = (root / "site" / "solutions.md").read_text(encoding="utf-8")
-    solved = [(lesson.title, f"/{lesson.solutions}") for lesson in lessons]
-    listed = "\n".join(f"- [{title}]({page}.ipynb)" for title, page in solved)
-    pages[f"{SOLUTIONS}.md"] = f"{solutions.replace('<!-- solutions -->', listed)}\n{toctree('', solved)}"
-
-    sources = {name: (root / name).read_bytes() for name in links.files}
-    for name, content in (sources | {name: text.encode("utf-8") for name, text in pages.items()}).items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(content)
-
-
-def run_sphinx(builder: str, into: Path, language: str) -> int:
-    """Let Sphinx read build/site-sources anew; from what it kept, it would make an index without half of the entries.
+    One process does it: what fails in another one, Sphinx forgets.
 
     Args:
         builder: one of Sphinx' builders, such as html.
-        into: folder for what it writes.
         language: of the pages.
+        into: folder for what it writes.
+        languages: that the pages link to, this one among them.
 
     Returns:
         0, or another number when a link leads nowhere or a text cannot be read.
     """
-    read = str(BUILD / f"site-read-{language}")  # what was read holds the translation
-    command = ["-b", builder, "--quiet", "--fail-on-warning", "--keep-going", "--jobs", "auto", "--fresh-env"]
-    return sphinx_build(
-        [*command, "-c", str(ROOT / "site"), "-d", read, "-D", f"language={language}", str(SOURCES), str(into)]
-    )
+    address = site() if language == "en" else f"{site()}{language}/"
+    command = ["-b", builder, "--quiet", "--fail-on-warning", "--keep-going", "-c", str(ROOT / "site")]
+    command += ["-D", f"language={language}", "-D", f"html_baseurl={address}", "-d", str(into.with_name("read"))]
+    command += ["-A", "languages=" + "|".join(f"{code}={Locale.parse(code).get_display_name()}" for code in languages)]
+    return sphinx_build([*command, str(SOURCES), str(into)])
+
+
+def build(catalogues: str | None) -> int:
+    """Build the pages, or write the catalogues of a language.
+
+    Args:
+        catalogues: the language; None for the pages of all languages.
+
+    Returns:
+        0, or another number; then build/site is as it was.
+
+    Raises:
+        CatalogueError, ValueError: see find_translations.
+    """
+    translations = find_translations()
+    for folder in (SOURCES, WORK):
+        shutil.rmtree(folder, ignore_errors=True)
+    for path in LOCALE.rglob("*.mo"):  # Sphinx makes them of the catalogues, and would go on with those of lost ones
+        path.unlink()
+    gather(SOURCES)
+    if catalogues:
+        status = run_sphinx("gettext", "en", WORK / "catalogues" / "pages")
+        if status == 0:
+            write_catalogues(str(LOCALE), str(WORK / "catalogues" / "pages"), (catalogues,))
+            print(f"What is to be translated lies in site/locale/{catalogues}/.")
+        return status
+    languages = ["en", *translations] if translations else []
+    for language in ("en", *translations):
+        if status := run_sphinx("html", language, WORK / language / "pages", languages):
+            return status
+    for language in translations:
+        (WORK / language / "pages").rename(WORK / "en" / "pages" / language)
+    shutil.rmtree(SITE, ignore_errors=True)
+    (WORK / "en" / "pages").rename(SITE)
+    print(f"The site is built: open {(SITE / 'index.html').relative_to(ROOT)} in a browser.")
+    return 0
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Build the site; the exit status is not 0 when a link leads nowhere or a text cannot be read."""
+    """Read the command line; the exit status is not 0 when nothing was built."""
     parser = argparse.ArgumentParser(description="Build the site of the course.")
     parser.add_argument(
         "--catalogues", metavar="LANGUAGE", help="write what is to be translated into site/locale, instead of pages"
     )
     language = parser.parse_args(arguments).catalogues
-    shutil.rmtree(SOURCES, ignore_errors=True)
-    gather(SOURCES)
-    if language:
-        if status := run_sphinx("gettext", BUILD / "site-catalogues", "en"):
-            return status
-        write_catalogues(str(LOCALE), str(BUILD / "site-catalogues"), (language,))
-        print(f"What is to be translated lies in site/locale/{language}/.")
-        return 0
-    shutil.rmtree(SITE, ignore_errors=True)
-    translations = sorted(path.name for path in LOCALE.glob("*/") if path.is_dir())
-    status = run_sphinx("html", SITE, "en")
-    for language in translations:
-        status = status or run_sphinx("html", SITE / language, language)
-    if status == 0:
-        print(f"The site is built: open {(SITE / 'index.html').relative_to(ROOT)} in a browser.")
+    try:
+        status = build(None if language is None else check_language(language))
+    except (CatalogueError, ValueError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    if status:
+        print(NOT_BUILT, file=sys.stderr)
     return status
 
 

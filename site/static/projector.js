@@ -26,7 +26,7 @@ const projector = (() => {
 
   function turn(step) {
     if (left(step) > 2) scrollBy({ top: step * innerHeight * 0.8, behavior: "instant" });
-    else show(now + step);
+    else if (screens[now + step]) show(now + step);
   }
 
   function button(text, label, action) {
@@ -58,13 +58,14 @@ const projector = (() => {
 
   function leave() {
     document.body.classList.remove("projector");
+    screens[now].classList.remove("projector-now");
     sessionStorage.removeItem(KEPT);
     bar.remove();
     screens[now].scrollIntoView();
   }
 
   document.addEventListener("keydown", (event) => {
-    if (!isOn() || event.ctrlKey || event.altKey || event.metaKey || event.target.matches?.("input")) return;
+    if (!isOn() || event.ctrlKey || event.altKey || event.metaKey || event.shiftKey || event.target.matches?.("input")) return;
     const act = {
       ArrowRight: () => turn(1), PageDown: () => turn(1), ArrowLeft: () => turn(-1), PageUp: () => turn(-1),
       Home: () => show(0), End: () => show(screens.length - 1), Escape: leave,
@@ -72,6 +73,10 @@ const projector = (() => {
     if (!act) return;
     event.preventDefault();
     act();
+  });
+  addEventListener("hashchange", () => {
+    const target = document.getElementById(decodeURIComponent(location.hash.slice(1)))?.closest("section");
+    if (isOn() && screens.includes(target)) show(screens.indexOf(target));
   });
   addEventListener("scroll", () => isOn() && say());
   addEventListener("load", () => sessionStorage.getItem(KEPT) && enter());

@@ -3,6 +3,10 @@
 // query, by the words they share: a rare word counts more, and so do words in the same order; what a text or the query
 // has besides counts against it.
 (() => {
+  // For languages with two forms, Sphinx' expression is a yes or no, and its page of results wants a number.
+  const form = Documentation.PLURAL_EXPR;
+  Documentation.PLURAL_EXPR = (n) => Number(form(n));
+
   const KINDS = [
     [/^notebooks\/\d/, 1.3], // the road
     [/^notebooks\/solutions\//, 0.5],

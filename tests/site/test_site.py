@@ -12,8 +12,10 @@ import pytest
 from babel.messages.pofile import read_po, write_po
 from bs4 import BeautifulSoup
 
-from tools.build_site import ROOT, Links, find_sources, read_lessons, split_readme
-from tools.set_repository import repository
+from tools.build_site import CatalogueError, check_language, find_translations
+from tools.set_repository import ROOT, repository
+from tools.set_repository import site as published
+from tools.site_sources import Links, find_sources, read_lessons, split_readme
 
 LESSONS = read_lessons()
 
@@ -87,15 +89,15 @@ def build(course, *arguments):
 def course(tmp_path_factory):
     """A copy of the course, in a folder with a difficult name."""
     root = tmp_path_factory.mktemp("site") / "a course, ü"
-    made_here = shutil.ignore_patterns(".venv*", ".git", "build", "locale", "__pycache__", ".*cache", ".hypothesis")
+    made_here = shutil.ignore_patterns(".venv*", ".git", "build", "__pycache__", ".*cache", ".hypothesis")
     return Path(shutil.copytree(ROOT, root, ignore=made_here))
 
 
 @pytest.fixture(scope="module")
 def site(course):
-    """The pages in English and, below `eo/`, in a language of which a single sentence is translated."""
+    """The pages: in English, in what there is in site/locale, and in one that is begun, with a single translation."""
     with (course / "TEACHING.md").open("a", encoding="utf-8") as file:
-        file.write("\nInline $1 - \\frac{a}{b}$, and alone:\n\n$$\\sum_i x_i^2$$\n")
+        file.write("\nInline $c - \\frac{a}{b}$, for $5 or $6, and alone:\n\n$$\\sum_i x_i^2$$\n")
     made = build(course, "--catalogues", "eo")
     assert made.returncode == 0, made.stdout + made.stderr
     path = course / "site" / "locale" / "eo" / "LC_MESSAGES" / "notebooks" / "00_start_here.po"
@@ -112,7 +114,8 @@ def site(course):
 @pytest.fixture(scope="module")
 def pages(site):
     """Name of each page in English to what it holds."""
-    paths = [path for path in site.rglob("*.html") if "eo" not in path.relative_to(site).parts]
+    languages = {path.name for path in (site.parents[1] / "site" / "locale").iterdir()}
+    paths = [path for path in site.rglob("*.html") if not languages & set(path.relative_to(site).parts)]
     return {
         path.relative_to(site).as_posix(): BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
         for path in paths
@@ -197,6 +200,7 @@ def test_formulas_are_set_and_prices_are_none(pages):
     assert [one["display"] for one in pages["TEACHING.html"].select("math")] == ["inline", "block"]
     fraction, total = pages["TEACHING.html"].select("math mfrac, math munder, math munderover, math msub")[:2]
     assert fraction.get_text() == "ab" and "∑" in total.get_text()
+    assert "for $5 or $6," in pages["TEACHING.html"].get_text()
     assert {name for name, page in pages.items() if page.select("math, .math")} == {"TEACHING.html"}
 
 
@@ -217,10 +221,54 @@ def test_a_language_that_is_begun_has_all_pages_and_what_is_translated(pages, si
     assert (page.html["lang"], english.html["lang"]) == ("eo", "en")
     titles = [[one.get_text() for one in each.select("article h2")] for each in (page, english)]
     assert titles[0] == [title.replace("The answer", "La respondo") for title in titles[1]] != titles[1]
+    # Each leads to the other, and each is to be found.
+    for one, code, other in ((page, "en", "../../"), (english, "eo", "../eo/")):
+        assert one.select_one(f"nav.languages a[hreflang={code}]")["href"] == f"{other}notebooks/00_start_here.html"
+    address = [one.select_one("link[rel=canonical]")["href"] for one in (english, page)]
+    assert address == [f"{published()}{language}notebooks/00_start_here.html" for language in ("", "eo/")]
+    assert not (site / "jupyter_execute").exists()
 
 
-def test_a_link_that_leads_nowhere_is_refused(course, site):
+def test_no_paragraph_links_to_two_places_of_a_page(course, site):
+    """In a translation Sphinx would lead both links to the last of the places, without a word."""
+    for path in (course / "site" / "locale" / "eo").rglob("*.po"):
+        with path.open("rb") as file:
+            for message in read_po(file):
+                pages = {link.partition("#")[0]: link for link in re.findall(r"\]\((/[^)]*)\)", str(message.id))}
+                assert set(pages.values()) == set(re.findall(r"\]\((/[^)]*)\)", str(message.id))), message.id
+
+
+@pytest.mark.parametrize("code", ["", "en", "../x", "x/../y", "de,fr", "xx_nonsense", "en_US:en", "German"])
+def test_what_is_no_language_is_refused(code):
+    with pytest.raises(ValueError, match="is no language to translate into: give its code"):
+        check_language(code)
+
+
+@pytest.mark.parametrize("code", ["de", "eo", "pt_BR", "zh_CN"])
+def test_codes_of_languages_are_taken(code):
+    assert check_language(code) == code
+
+
+@pytest.mark.parametrize("wrong", ['msgstr "Die Antwort', 'msgstr Die Antwort"', 'msgid The answer"', "<<<<<<< HEAD"])
+def test_a_damaged_catalogue_is_named_with_its_line(tmp_path, wrong):
+    path = tmp_path / "site" / "locale" / "de" / "LC_MESSAGES" / "index.po"
+    path.parent.mkdir(parents=True)
+    path.write_text('# A comment.\nmsgid ""\n"The \\"answer\\""\nmsgstr "Die Antwort"\n', encoding="utf-8")
+    assert find_translations(path.parents[2]) == ["de"]
+    path.write_text(f"#: index.md:1\n{wrong}\n", encoding="utf-8")
+    with pytest.raises(
+        CatalogueError, match=r"^site.locale.de.LC_MESSAGES.index.po, line 2: .* is no line of a catalogue"
+    ):
+        find_translations(path.parents[2])
+
+
+def test_wrong_links_and_formulas_are_refused_and_the_old_site_stays(course, site):
     with (course / "TEACHING.md").open("a", encoding="utf-8") as file:
         file.write("\n[nowhere](notebooks/06_no_such_lesson.ipynb)\n")
-    refused = build(course, "--catalogues", "eo")
+        file.write("\nA formula: $x^2^3$\n")
+    before = (site / "TEACHING.html").read_bytes()
+    refused = build(course)
     assert refused.returncode and "06_no_such_lesson" in refused.stderr
+    assert "the formula x^2^3 cannot be set" in refused.stderr and "TEACHING.md" in refused.stderr
+    assert "The site was not built: mend what is named above" in refused.stderr and "Traceback" not in refused.stderr
+    assert (site / "TEACHING.html").read_bytes() == before

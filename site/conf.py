@@ -52,7 +52,7 @@ html_theme_options = {
     "show_toc_level": 2,
     "shorten_urls": False,
     "footer_content_items": [],
-    "primary_sidebar_end": ["languages.html"],
+    "article_header_start": ["toggle-primary-sidebar.html", "languages.html"],
 }
 
 locale_dirs = [str(ROOT / "site" / "locale")]

@@ -136,14 +136,15 @@ def test_every_notebook_and_text_has_a_page_that_the_sidebar_leads_to(pages):
 
 def test_every_link_leads_to_a_page_and_a_place_on_it(pages, site):
     wrong = []
+    places = {name: {one["id"] for one in page.select("[id]")} for name, page in pages.items()}
     for name, page in pages.items():
         for link in page.select("a[href]"):
             to = urlsplit(link["href"])
             if to.scheme or link["href"] in ("", "#"):
                 continue
             path = ((site / name).parent / unquote(to.path)).resolve() if to.path else site / name
-            target = pages.get(path.relative_to(site).as_posix())
-            if not path.is_file() or (to.fragment and target and not target.find(id=unquote(to.fragment))):
+            target = path.relative_to(site).as_posix()
+            if not path.is_file() or (to.fragment and unquote(to.fragment) not in places.get(target, ())):
                 wrong.append((name, link["href"]))
     assert not wrong
 

@@ -27,8 +27,8 @@ START = """# Find your error
 <!-- Written from the lessons by python tools/find_your_error.py. -->
 
 Look for a few words of what your screen shows, without numbers, quotes and names of your own. Of a long text take the
-last line: `Exception encountered when calling …` and `Graph execution error` only wrap it. What a cell of the course
-prints is in `this type`, what people see or say is not. The last column names the heading below which cells show it.
+last line: `Exception encountered when calling …` and `Graph execution error` only wrap it. A text in `this type` is
+printed by a cell of the course; the others are what people see or say. The last column leads to the cells.
 
 [Questions that people ask](README.md#questions-that-people-ask-and-where-they-are-answered) have a list of their own,
 and so has what fails while you install: [when it does not start](../README.md#when-it-does-not-start).

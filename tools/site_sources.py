@@ -96,11 +96,16 @@ def slug(heading: str) -> str:
     return github_slugify(re.sub(r"[*`]", "", heading))
 
 
-def link_heading(row: re.Match) -> str:
-    """Return a row of the table of questions whose first heading is a link; others on that page are near it."""
-    heading = row["headings"].split("; ")[0]
-    before = row[0].removesuffix(f"{row['headings']} |")
-    return f"{before}[{heading}]({row['file']}#{slug(heading)}){row['headings'].removeprefix(heading)} |"
+def link_headings(row: re.Match) -> str:
+    """Return a row of the table of questions whose headings are links.
+
+    In a translation, Sphinx leads all of a cell's links to a page to the same place: but one of them are HTML.
+    """
+    first, *others = row["headings"].split("; ")
+    page = row["file"].removesuffix(".ipynb")
+    links = [f"[{first}]({row['file']}#{slug(first)})"]
+    links += [f'<a href="{page}.html#{slug(heading)}">{heading}</a>' for heading in others]
+    return row[0].removesuffix(f"{row['headings']} |") + "<br>".join(links) + " |"
 
 
 class Links:
@@ -222,7 +227,7 @@ def gather(folder: Path, root: Path = ROOT) -> None:
     }
     # The lessons are in the sidebar and on the first page.
     questions = (root / QUESTIONS).read_text(encoding="utf-8").partition("\n## ")[2]
-    pages[QUESTIONS] = links.in_text("# " + QUESTION.sub(link_heading, questions), QUESTIONS)
+    pages[QUESTIONS] = links.in_text("# " + QUESTION.sub(link_headings, questions), QUESTIONS)
     first = (root / "site" / "index.md").read_text(encoding="utf-8")
     table = pages.pop(f"{LESSONS}.md").partition("\n")[2].strip()  # without its heading
     pages["index.md"] = f"{first.replace('<!-- lessons -->', table)}\n{contents(lessons)}"

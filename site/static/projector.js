@@ -1,28 +1,53 @@
-// The projector view: large letters, one section a screen. The arrows, and PageDown and PageUp, which a presenter's
-// remote sends, scroll within a long section and then go on to the next one; Escape leaves. A link to another lesson
-// keeps the view.
+// The projector view: large letters, and of each section as much on a screen as fits, below its heading. The arrows, and
+// PageDown and PageUp, which a presenter's remote sends, turn the screens; Escape leaves. What is higher than a screen,
+// such as a long cell, scrolls first. A link to another lesson keeps the view.
 const projector = (() => {
   const KEPT = "projector"; // in this tab
-  let screens = [], now = 0, bar;
+  let screens = [], now = 0, bar; // of each screen its section and what of it is shown
 
   const isOn = () => document.body.classList.contains("projector");
   const left = (step) => (step > 0 ? document.documentElement.scrollHeight - innerHeight - scrollY : scrollY);
+
+  // A cell's code and its outputs may stand on two screens.
+  const parts = (section) =>
+    [...section.children].flatMap((one) => (one.matches(".cell") ? [...one.children] : one.matches("section") ? [] : one));
+
+  function arrange() {
+    mark([]);
+    document.body.classList.add("projector-measured");
+    screens = [...document.querySelectorAll("article section")].flatMap((section) => {
+      const [heading, ...rest] = parts(section);
+      const height = (one) => one.getBoundingClientRect().height + parseFloat(getComputedStyle(one).marginBottom);
+      const room = innerHeight - bar.offsetHeight - height(heading) - 40; // what stands above the heading
+      const groups = [[]];
+      let used = 0;
+      for (const one of rest) {
+        if (used && used + height(one) > room) [used] = [0, groups.push([])];
+        groups.at(-1).push(one);
+        used += height(one);
+      }
+      return groups.map((group) => ({ section, shown: [heading, ...group] }));
+    });
+    document.body.classList.remove("projector-measured");
+  }
+
+  function mark(shown) {
+    document.querySelectorAll(".projector-now").forEach((one) => one.classList.remove("projector-now"));
+    shown.forEach((one) => one.classList.add("projector-now"));
+  }
 
   function say() {
     bar.querySelector("output").textContent = `${now + 1} / ${screens.length}${left(1) > 2 ? " ↓" : ""}`;
   }
 
   function show(number) {
-    screens[now].classList.remove("projector-now");
     now = Math.max(0, Math.min(screens.length - 1, number));
-    screens[now].classList.add("projector-now");
-    // The sections around it stay, without their own words.
-    document.querySelectorAll(".projector-around").forEach((one) => one.classList.remove("projector-around"));
-    for (let one = screens[now].parentElement.closest("section"); one; one = one.parentElement.closest("section"))
-      one.classList.add("projector-around");
+    mark(screens[now].shown);
     scrollTo({ top: 0, behavior: "instant" });
     say();
   }
+
+  const showSection = (section) => show(screens.findIndex((screen) => screen.section === section));
 
   function turn(step) {
     if (left(step) > 2) scrollBy({ top: step * innerHeight * 0.8, behavior: "instant" });
@@ -37,9 +62,9 @@ const projector = (() => {
   }
 
   function enter() {
-    screens = [...document.querySelectorAll("article section")];
-    if (!screens.length) return;
-    const started = screens.findLastIndex((one) => one.getBoundingClientRect().top < innerHeight / 3);
+    const sections = [...document.querySelectorAll("article section")];
+    if (!sections.length) return;
+    const started = sections.findLast((one) => one.getBoundingClientRect().top < innerHeight / 3) ?? sections[0];
     bar = document.createElement("nav");
     bar.className = "projector-bar";
     bar.setAttribute("aria-label", "Projector");
@@ -52,16 +77,16 @@ const projector = (() => {
     document.body.append(bar);
     document.body.classList.add("projector");
     sessionStorage.setItem(KEPT, "on");
-    now = 0;
-    show(Math.max(0, started));
+    arrange();
+    showSection(started);
   }
 
   function leave() {
     document.body.classList.remove("projector");
-    screens[now].classList.remove("projector-now");
     sessionStorage.removeItem(KEPT);
     bar.remove();
-    screens[now].scrollIntoView();
+    mark([]);
+    screens[now].section.scrollIntoView();
   }
 
   document.addEventListener("keydown", (event) => {
@@ -75,8 +100,14 @@ const projector = (() => {
     act();
   });
   addEventListener("hashchange", () => {
-    const target = document.getElementById(decodeURIComponent(location.hash.slice(1)))?.closest("section");
-    if (isOn() && screens.includes(target)) show(screens.indexOf(target));
+    const target = document.getElementById(decodeURIComponent(location.hash.slice(1)))?.closest("article section");
+    if (isOn() && target) showSection(target);
+  });
+  addEventListener("resize", () => {
+    if (!isOn()) return;
+    const { section } = screens[now];
+    arrange();
+    showSection(section);
   });
   addEventListener("scroll", () => isOn() && say());
   addEventListener("load", () => sessionStorage.getItem(KEPT) && enter());

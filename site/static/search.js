@@ -7,10 +7,18 @@
   const form = Documentation.PLURAL_EXPR;
   Documentation.PLURAL_EXPR = (n) => Number(form(n));
 
+  // Of a page, Sphinx would show what stands in its header, too.
+  Search.htmlToText = (html, anchor) => {
+    const page = new DOMParser().parseFromString(html, "text/html");
+    page.querySelectorAll(".headerlink, .course-bar, script, style").forEach((one) => one.remove());
+    const place = anchor && page.getElementById(anchor.slice(1));
+    return (place || page.querySelector("article") || page.body).textContent;
+  };
+
   const KINDS = [
     [/^notebooks\/\d/, 1.3], // the road
     [/^notebooks\/solutions\//, 0.5],
-    [/^(reference|benchmarks|data)\/|^CONTRIBUTING|^genindex/, 0.4],
+    [/^(reference|benchmarks|data)\/|^(CONTRIBUTING|genindex|index)$/, 0.4],
   ];
   const weight = (page) => KINDS.find(([name]) => name.test(page))?.[1] ?? 1;
   const stemmer = new Stemmer();

@@ -16,7 +16,8 @@ const projector = (() => {
     mark([]);
     document.body.classList.add("projector-measured");
     screens = [...document.querySelectorAll("article section")].flatMap((section) => {
-      const [heading, ...rest] = parts(section);
+      const heading = section.querySelector(":scope > :is(h1, h2, h3, h4, h5, h6)");
+      const rest = parts(section).filter((one) => one !== heading);
       const height = (one) => one.getBoundingClientRect().height + parseFloat(getComputedStyle(one).marginBottom);
       const room = innerHeight - bar.offsetHeight - height(heading) - 40; // what stands above the heading
       const groups = [[]];

@@ -8,14 +8,12 @@ from tools.set_repository import ROOT, repository
 sys.path.append(str(Path(__file__).parent))  # for course_pages
 
 project = "The YOLOv3 identity loss in Keras"
-language = "en"
 extensions = ["myst_nb", "autoapi.extension", "sphinx.ext.napoleon", "sphinx_copybutton", "course_pages"]
 smartquotes_action = "D"  # dashes alone: a quoted error text stays as it was printed
 html_domain_indices = False  # the modules are in the contents
 
 # The notebooks are shown as they were committed.
 nb_execution_mode = "off"
-nb_merge_streams = True
 myst_enable_extensions = ["attrs_block", "dollarmath"]
 myst_heading_anchors = 4
 myst_dmath_allow_space = myst_dmath_allow_digits = False  # $5 is a price

@@ -37,7 +37,7 @@ def first_paragraph(cell: dict) -> str:
 
 
 def index_entry(text: str) -> str:
-    """Return the directive that puts a text into the site's index; the search finds it first, in small letters."""
+    """Return the directive that puts a text into the site's index; its mark (!) tells search.js: no function."""
     return f"```{{index}} ! single: {plain(text).replace(';', ',')}\n```\n\n"
 
 
@@ -61,7 +61,7 @@ def course_bar(page: str, lessons: list[Lesson], colab: str) -> str:
         return f"{{.course-bar .solutions}}\n**Solutions** of [{solved.title}](/{solved.page}.ipynb) · {run}"
     here = next((lesson for lesson in lessons if lesson.page == page), None)
     if here is None:
-        raise SphinxError(f"{page}.ipynb has no row in README's tables of lessons: add one, with its minutes.")
+        raise SphinxError(f"{page}.ipynb has no row in README's tables of lessons: add one.")
     if here.is_road:
         road = [lesson for lesson in lessons if lesson.is_road]
         steps = [f"**{one.title[:2]}**" if one == here else f"[{one.title[:2]}](/{one.page}.ipynb)" for one in road]

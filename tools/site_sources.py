@@ -18,9 +18,7 @@ PICTURES = ("data/course.png",)
 # The part of README that stands on the first page; the other parts have pages of their own.
 LESSONS = "the-lessons"
 SOLUTIONS = "notebooks/solutions/index"
-ROW = re.compile(
-    r"^\| \[(?P<title>[^]]+)\]\(notebooks/(?P<name>[\w/]+)\.ipynb\) .*\| (?P<reading>\d+) \| (?P<running>\d+) \|", re.M
-)
+ROW = re.compile(r"^\| \[(?P<title>[^]]+)\]\(notebooks/(?P<name>[\w/]+)\.ipynb\)", re.M)
 HEADING = re.compile(r"^#(#*) (.*)$", re.M)
 QUESTIONS = "notebooks/README.md"
 # A row of its table: the question, a link to the lesson, and the headings that answer it.
@@ -35,8 +33,6 @@ class Lesson(NamedTuple):
 
     title: str  # as short as the sidebar wants it
     name: str  # of the notebook, in `notebooks/`, without .ipynb
-    reading: int  # minutes
-    running: int
 
     @property
     def page(self) -> str:
@@ -61,7 +57,7 @@ def read_lessons(root: Path = ROOT) -> list[Lesson]:
         root: folder of the course.
     """
     rows = ROW.finditer((root / "README.md").read_text(encoding="utf-8"))
-    return [Lesson(row["title"], row["name"], int(row["reading"]), int(row["running"])) for row in rows]
+    return [Lesson(row["title"], row["name"]) for row in rows]
 
 
 def split_readme(text: str) -> dict[str, str]:
@@ -99,7 +95,7 @@ def slug(heading: str) -> str:
 def link_headings(row: re.Match) -> str:
     """Return a row of the table of questions whose headings are links.
 
-    In a translation, Sphinx leads all of a cell's links to a page to the same place: but one of them are HTML.
+    In a translation, Sphinx leads all of a cell's links to a page to one place. So all but the first are HTML.
     """
     first, *others = row["headings"].split("; ")
     page = row["file"].removesuffix(".ipynb")

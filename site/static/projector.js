@@ -23,7 +23,10 @@ const projector = (() => {
       const groups = [[]];
       let used = 0;
       for (const one of rest) {
-        if (used && used + height(one) > room) [used] = [0, groups.push([])];
+        if (used && used + height(one) > room) {
+          groups.push([]);
+          used = 0;
+        }
         groups.at(-1).push(one);
         used += height(one);
       }

@@ -1,7 +1,8 @@
 """A JupyterLab and a headless Chromium for the tests of this folder; `make test-browser` runs them.
 
-The tests run in `.venv-browser`, which has selenium. What a reader would run, JupyterLab and the pages, comes from
-`.venv`. All that both leave behind lies in temporary folders: neither the course nor the user's own settings change.
+The tests run in `.venv-browser`, which has selenium. JupyterLab, as a reader would run it, comes from `.venv`, and the
+site is the one that `make site` left in build/. All that a test leaves behind lies in temporary folders: neither the
+course nor the user's own settings change.
 """
 
 import json

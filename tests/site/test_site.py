@@ -66,10 +66,9 @@ def test_readme_is_cut_at_its_headings():
     assert parts == {"a-b-c": "# A b, c\none\n## D\n\n    # code\n", "e": "# E\ntwo\n"}
 
 
-def test_each_lesson_has_a_row_with_its_minutes():
+def test_each_lesson_has_a_row():
     names = {path.relative_to(ROOT / "notebooks").with_suffix("").as_posix() for path in find_lessons()}
     assert {lesson.name for lesson in LESSONS} == names
-    assert all(5 <= lesson.reading <= 60 and 1 <= lesson.running <= 5 for lesson in LESSONS)
 
 
 def find_lessons():
@@ -176,7 +175,7 @@ def test_a_lesson_says_where_it_stands_and_how_long_it_takes(pages, site, lesson
         assert download.read_bytes() == (ROOT / f"{name}.ipynb").read_bytes()
     assert bar.get_text().startswith(f"Solutions of {lesson.title}")
     article = pages[f"{lesson.page}.html"].select_one("article")
-    assert f"{lesson.reading} minutes to read" in article.get_text()
+    assert re.search(r"\d+ minutes to read", article.get_text())
     said = article.select_one(".course-bar").get_text()
     if lesson.is_road:
         road = [other.title[:2] for other in LESSONS if other.is_road]
